@@ -1,0 +1,1 @@
+"""Ask and read: the HTTP door. It never imports pipeline code."""

@@ -1,0 +1,1 @@
+"""What may be asked and what comes back: plain data, validated by pydantic."""

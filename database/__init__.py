@@ -1,0 +1,1 @@
+"""Remember: tables, engine, query functions."""

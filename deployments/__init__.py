@@ -1,0 +1,1 @@
+"""Where and when: warm worker, local stack, command line, Prefect resources."""

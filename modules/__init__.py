@@ -1,0 +1,1 @@
+"""Think: DSPy signatures and programs; nothing inside but the model that they are given."""

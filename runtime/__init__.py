@@ -1,0 +1,1 @@
+"""What every process needs first: settings, logging, errors, ids, clock."""

@@ -1,0 +1,1 @@
+"""The only door to the outside world for agents: for now, documents."""
