@@ -73,6 +73,10 @@ class Report(BaseModel):
     disagreements: list[str] = Field(default_factory=list)
     gaps: list[str] = Field(default_factory=list, description="What the documents leave open.")
     confidence: float = Field(ge=0, le=1)
+    findings: list[int] = Field(
+        default_factory=list,
+        description="Which findings the answer rests on: places in the result's `findings`, from 0.",
+    )
 
 
 class SkippedDocument(BaseModel):

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from contracts.analysis import AnalysisParams, AnalysisResult
 from contracts.chat import ChatTurnParams, ChatTurnResult
+from contracts.probe import ProbeParams, ProbeResult
 
 Pool = Literal["interactive", "batch"]
 
@@ -39,5 +40,13 @@ ANALYSIS = Pipeline(
     result=AnalysisResult,
     pool="batch",
 )
+PROBE = Pipeline(
+    name="probe",
+    title="Probe",
+    description="Do next to nothing through every part of the system: for health checks and timings.",
+    params=ProbeParams,
+    result=ProbeResult,
+    pool="interactive",
+)
 
-PIPELINES = {pipeline.name: pipeline for pipeline in (CHAT_TURN, ANALYSIS)}
+PIPELINES = {pipeline.name: pipeline for pipeline in (CHAT_TURN, ANALYSIS, PROBE)}

@@ -1,0 +1,65 @@
+# `make` lists what can be done. Each target first sets up what it needs; nothing outside this folder is
+# touched (uv keeps its download cache where it always does).
+
+UV_VERSION := 0.13.8
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+FILES ?=
+ARGS ?=
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check bench migrate lock
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## build .venv from the hash-pinned lock (other targets do it by themselves)
+
+demo: $(READY)  ## start everything, chat, analyse documents, print results and cost; FILES="a.md b.pdf" for yours
+	@$(PYTHON) -m deployments.cli demo $(ARGS) $(FILES)
+
+up: $(READY)  ## run the whole local stack until Ctrl-C
+	@$(PYTHON) -m deployments.cli up $(ARGS)
+
+test: $(READY)  ## run the tests; ARGS="tests/api -k name" for some
+	$(PYTHON) -m pytest $(ARGS)
+
+check: $(READY)  ## lint, format, types, import rules, locks
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest -q tests/architecture/test_locks.py
+
+bench: $(READY)  ## run every benchmark in its quick form
+	@set -e; for script in $$(grep -l '__main__' benchmarks/*.py); do \
+		echo "== $$script"; $(PYTHON) $$script --quick; done
+
+migrate: $(READY)  ## bring the results database (DATABASE_URL) to the newest schema
+	@$(PYTHON) -m deployments.cli migrate $(ARGS)
+
+lock: | $(UV)  ## pin all dependencies anew within pyproject's bounds; ARGS=--upgrade for newer ones
+	$(COMPILE) $(ARGS) pyproject.toml --extra dev -o requirements/dev.txt
+	@# Constrained by the first: a package has one version everywhere.
+	$(COMPILE) $(ARGS) pyproject.toml --extra api -c requirements/dev.txt -o requirements/api.txt
+	$(COMPILE) $(ARGS) pyproject.toml --extra worker -c requirements/dev.txt -o requirements/worker.txt
+	echo 'uv==$(UV_VERSION)' | $(COMPILE) - -o requirements/uv.txt
+
+# The environment is what the lock says, no more and no less. An interrupted build starts again.
+$(READY): requirements/dev.txt pyproject.toml README.md .ci/find-python | $(UV)
+	@test -x $(PYTHON) || { python=$$(sh .ci/find-python) && $(UV) venv --quiet --python "$$python" .venv; }
+	$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Reached only where no uv is on the PATH.
+.uv/bin/uv: requirements/uv.txt .ci/find-python
+	@python=$$(sh .ci/find-python) && "$$python" -m venv .uv || { \
+		echo "Could not make a virtual environment to put uv in: install Python's venv module" \
+			"(Debian, Ubuntu: apt install python3-venv), or uv itself." >&2; exit 1; }
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@

@@ -1,0 +1,24 @@
+"""Who calls. Until people exist (ADR: the API listens to this machine only) that is the local owner."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody whose rows a request may see: `owner` is the where clause of every read."""
+
+    owner: str
+
+
+LOCAL = Caller(owner="local")
+
+
+async def current_caller() -> Caller:
+    """Return who sent this request."""
+    return LOCAL
+
+
+CallerNow = Annotated[Caller, Depends(current_caller)]

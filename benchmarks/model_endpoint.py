@@ -1,0 +1,47 @@
+"""The loopback model endpoint as a process of its own, and a providers.yaml that leads to it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from benchmarks.children import Children
+
+# What DSPy's chat adapter reads as `answer: yes`; a fixed text, so that the endpoint costs next to nothing.
+TEXT = "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]\n"
+MODEL = "bench"
+PRICE_PER_MILLION = 1
+
+PROVIDERS = """\
+providers:
+  {model}:
+    kind: openai_compatible
+    model: {model}
+    base_url: {url}
+    cost: {{input_per_million: {price}, output_per_million: {price}}}
+routing:
+  default: [{model}]
+"""
+
+
+def start_endpoint(children: Children, latency_ms: float = 0.0, text: str | None = TEXT) -> str:
+    """Start the endpoint and return its base URL; without `text` the offline model writes the answers."""
+    told = [] if text is None else ["--text", text]
+    process = children.start(
+        "model-endpoint",
+        *("python", "-m", "tests.fixtures.model_server", "--latency-ms", str(latency_ms), *told),
+        output=subprocess.PIPE,
+    )
+    line = process.stdout.readline() if process.stdout else b""
+    if not line:
+        said = children.log("model-endpoint").read_text(encoding="utf-8")
+        raise RuntimeError(f"the model endpoint did not start:\n{said}")
+    url: str = json.loads(line)["url"]
+    return url
+
+
+def write_providers(folder: Path, url: str) -> Path:
+    """Write a providers.yaml whose only deployment is the endpoint."""
+    path = folder / "providers.yaml"
+    text = PROVIDERS.format(model=MODEL, url=url, price=PRICE_PER_MILLION)
+    path.write_text(text, encoding="utf-8")
+    return path

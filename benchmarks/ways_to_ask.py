@@ -1,0 +1,161 @@
+"""The ways to ask one model that call_overhead compares: LiteLLM bare, DSPy on LiteLLM, and our door."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import dspy
+import sqlalchemy as sa
+from dspy.clients.engines import AsyncLiteLLMEngine, LiteLLMEngine
+
+from benchmarks.model_endpoint import MODEL, PRICE_PER_MILLION
+from contracts.pipelines import PROBE
+from contracts.runs import Origin
+from database.engine import Database
+from database.leases import claim_runs, mark_running
+from database.runs import accept_run
+from flows.durable.event_log import EventLog
+from flows.durable.journal import Journal
+from flows.durable.run import Run
+from llm.door import Door
+from llm.ledger import StepCalls
+
+ROLE = "chat"
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to ask: `ask` makes one call, `settle` ends what the calls left for later."""
+
+    name: str
+    ask: Callable[[], Awaitable[Any]]
+    settle: Callable[[], Awaitable[None]] | None = None
+
+
+def question() -> str:
+    """Return a question that was never asked before."""
+    return f"Is {next(_numbers)} a number?"
+
+
+def plain_router(base_url: str) -> Any:
+    """Return LiteLLM's Router as DSPY.md recommends it: prices given, a timeout, no retries."""
+    import litellm
+
+    price = PRICE_PER_MILLION / 1e6
+    parameters = {
+        "model": f"openai/{MODEL}",
+        "api_base": base_url,
+        "api_key": "none",
+        "timeout": 60,
+        "input_cost_per_token": price,
+        "output_cost_per_token": price,
+    }
+    return litellm.Router(
+        model_list=[{"model_name": MODEL, "litellm_params": parameters}], num_retries=0, timeout=60
+    )
+
+
+def router_alone(router: Any) -> Way:
+    """Return LiteLLM's Router without DSPy, asked with the messages that DSPy would send."""
+    program = dspy.Predict("question -> answer")
+    adapter = dspy.ChatAdapter()
+
+    async def ask() -> None:
+        messages = adapter.format(program.signature, [], {"question": question()})
+        await router.acompletion(model=MODEL, messages=messages)
+
+    return Way("router", ask)
+
+
+def predict_on_router(router: Any) -> Way:
+    """Return a DSPy program on LiteLLM's Router: what people use without Millrace."""
+
+    codec = AsyncLiteLLMEngine()
+
+    class OnRouter:
+        """DSPy's own conversion around the Router's call; subclassing would go round the Router."""
+
+        async def complete(self, request: Any) -> Any:
+            asked = {**codec._arguments(request), "model": MODEL}  # noqa: SLF001  DSPy's own engine
+            return codec._response(await router.acompletion(**asked), request)  # noqa: SLF001
+
+    lm = dspy.LM(
+        f"openai/{MODEL}", engine=LiteLLMEngine(), async_engine=OnRouter(), num_retries=0, cache=False
+    )
+    return Way("predict_on_router", predicting(lambda: lm))
+
+
+def predict_on_door(door: Door) -> Way:
+    """Return a DSPy program on our door without a ledger."""
+    return Way("door_without_ledger", predicting(lambda: door.lm(ROLE)))
+
+
+async def predict_on_ledger(name: str, door: Door, database: Database) -> Way:
+    """Return a DSPy program on our door, its calls recorded for a run that is under way."""
+    run = await running(database, door)
+    calls = StepCalls(Journal(run), "bench#1")
+    lm = door.lm(ROLE, calls)
+
+    async def settle() -> None:
+        await run.events.drain(run.id)
+        await run.events.close()
+
+    return Way(name, predicting(lambda: lm), settle)
+
+
+def predicting(lm: Callable[[], dspy.LM]) -> Callable[[], Awaitable[None]]:
+    """Return one call of a small program, in the context that `flows.durable.thinking` gives it."""
+    program = dspy.Predict("question -> answer")
+
+    async def ask() -> None:
+        with dspy.context(lm=lm(), disable_history=True, trace=None):
+            answered = await program.acall(question=question())
+        if answered.answer != "yes":
+            raise RuntimeError(f"the endpoint answered {answered.answer!r}")
+
+    return ask
+
+
+async def running(database: Database, door: Door) -> Run:
+    """Return a run that has been accepted, claimed and begun, by the functions that the worker uses."""
+    await database.write(
+        accept_run, pipeline=PROBE.name, pool=PROBE.pool, params={}, owner="bench", origin=Origin.CLI
+    )
+    (claim,) = await database.write(
+        claim_runs, pool=PROBE.pool, worker="bench", limit=1, lease_seconds=3600
+    )
+    await database.write(mark_running, claim.id, claim.attempt)
+    return Run(claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, EventLog(database))
+
+
+@dataclass(slots=True)
+class Statements:
+    """How many statements a database was asked to execute, by the table that they are about."""
+
+    ledger: int = 0
+    other: int = 0
+    texts: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[Statements]:
+    """Count statements; BEGIN, COMMIT, ROLLBACK and the pool's pings are none."""
+    found = Statements()
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        first = statement.split(None, 1)[0].upper()
+        if first in {"BEGIN", "COMMIT", "ROLLBACK"}:
+            return
+        about_calls = "calls" in statement
+        found.ledger += about_calls
+        found.other += not about_calls
+        found.texts.add(statement)
+
+    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(database.engine.sync_engine, "before_cursor_execute", note)

@@ -1,0 +1,81 @@
+"""How a connection to each kind of database is opened and set up."""
+
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from database.settings import DatabaseSettings, parse_url
+
+WRITES = {"millrace_writes": True}
+_CONNECT_SECONDS = 5
+_RECYCLE_SECONDS = 1800
+
+
+def build_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Return an engine that has not connected yet."""
+    url = parse_url(settings.database_url.get_secret_value())
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = create_async_engine(
+        url,
+        # Errors are logged: they must not carry prompts and answers.
+        hide_parameters=True,
+        pool_pre_ping=True,
+        # Sessions end their transactions themselves; the pool would send a second ROLLBACK after each.
+        pool_reset_on_return=None,
+        pool_recycle=_RECYCLE_SECONDS,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_overflow,
+        pool_timeout=settings.database_pool_timeout,
+        connect_args=_sqlite_arguments(settings) if is_sqlite else _mariadb_arguments(url, settings),
+    )
+    if is_sqlite:
+        _set_up_sqlite(engine)
+    return engine
+
+
+def _mariadb_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
+    session = {
+        "time_zone": "'+00:00'",
+        "sql_mode": "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+        "NO_ENGINE_SUBSTITUTION'",
+        # READ COMMITTED takes no gap locks: claims and inserts of different workers do not meet.
+        "tx_isolation": "'READ-COMMITTED'",
+        "max_statement_time": settings.database_statement_seconds,
+        "innodb_lock_wait_timeout": settings.database_lock_seconds,
+    }
+    return {
+        "charset": url.query.get("charset", "utf8mb4"),
+        "connect_timeout": _CONNECT_SECONDS,
+        "init_command": "SET SESSION " + ", ".join(f"{name}={value}" for name, value in session.items()),
+    }
+
+
+def _sqlite_arguments(settings: DatabaseSettings) -> dict[str, Any]:
+    return {"timeout": settings.database_lock_seconds}
+
+
+def _set_up_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        # The driver's own idea of a transaction begins too late; `begin` below says it.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer that began as a reader fails at once when another one was faster; one that asks for
+        # the write lock first waits for it.
+        writes = "millrace_writes" in connection.get_execution_options()
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def invalidate(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        # A cancelled task leaves a statement half read. Closing its connection keeps the write lock until
+        # the garbage collector finds that statement (measured: 5 s of "database is locked").
+        with suppress(Exception):
+            connection.rollback()

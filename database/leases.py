@@ -1,0 +1,268 @@
+"""Runs as workers see them: take one with a lease, move it on, give it back, find the lost ones.
+
+Every change carries the attempt it belongs to and is refused with `Fenced` when that attempt is over:
+when the lease was taken away, another attempt has begun, or the run has ended.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from contracts.pipelines import Pool
+from contracts.runs import Origin, RunError, RunStatus
+from database.clock import from_now, now
+from database.engine import ReadSession, WriteSession
+from database.errors import Fenced
+from database.events import append_state, insert_states
+from database.reaper import end_leases, leased_runs
+from database.runs import ended, new_run
+from database.statements import AnyRow, changed_rows, insert_or_existing
+from database.tables import RunRow, core
+from runtime.clock import utcnow
+
+_RUNS = core(RunRow)
+_CLAIMED = [
+    *(RunRow.id, RunRow.pipeline, RunRow.pool, RunRow.owner, RunRow.origin, RunRow.params),
+    *(RunRow.attempt, RunRow.last_seq, RunRow.flow_run_id, RunRow.cancel_requested_at, RunRow.created_at),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that this worker may execute, until its lease ends."""
+
+    id: UUID
+    pipeline: str
+    pool: str
+    owner: str
+    origin: Origin
+    params: dict[str, Any]
+    attempt: int
+    flow_run_id: UUID | None
+    cancel_requested: bool
+    created_at: datetime
+
+
+async def has_claimable(session: ReadSession, pool: Pool) -> bool:
+    """Return whether a claim would find anything: one read of one index entry."""
+    query = sa.select(RunRow.id).where(RunRow.pool == pool, RunRow.available_at <= now()).limit(1)
+    return (await session.execute(query)).first() is not None
+
+
+async def claim_runs(
+    session: WriteSession, *, pool: Pool, worker: str, limit: int, lease_seconds: float
+) -> list[Claimed]:
+    """Take up to `limit` runs of the pool, the longest waiting first, and begin an attempt of each.
+
+    Workers that claim at the same time get different runs and do not wait for each other.
+    """
+    query = (
+        sa.select(*_CLAIMED)
+        .where(RunRow.pool == pool, RunRow.available_at <= now())
+        .order_by(RunRow.available_at, RunRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = (await session.execute(query)).all()
+    return await _begin_attempts(session, rows, worker, lease_seconds) if rows else []
+
+
+async def adopt_run(  # noqa: PLR0913  a row's columns
+    session: WriteSession,
+    *,
+    flow_run_id: UUID,
+    pipeline: str,
+    pool: Pool,
+    params: dict[str, Any],
+    owner: str,
+    origin: Origin,
+    worker: str,
+    lease_seconds: float,
+) -> Claimed | None:
+    """Take the run of a flow run that Prefect started by itself, making its row the first time.
+
+    Returns:
+        The claim, or None when the run has ended or a live worker has it (this one included: what is
+        under way in this process is not begun a second time).
+    """
+    values = new_run(pipeline=pipeline, pool=pool, params=params, owner=owner, origin=origin)
+    found = await insert_or_existing(session, _RUNS, {**values, "flow_run_id": flow_run_id}, [_RUNS.c.id])
+    if found.id == values["id"]:
+        await insert_states(session, [(found.id, 1, RunStatus.ACCEPTED, 0)])
+    live = sa.func.coalesce(RunRow.lease_until > now(), sa.false()).label("live")
+    query = sa.select(*_CLAIMED, RunRow.status, live).where(RunRow.id == found.id).with_for_update()
+    row = (await session.execute(query)).one()
+    if row.live or RunStatus(row.status).terminal:
+        return None
+    (claimed,) = await _begin_attempts(session, [row], worker, lease_seconds)
+    return claimed
+
+
+async def bind_flow_run(session: WriteSession, run_id: UUID, attempt: int, flow_run_id: UUID) -> None:
+    """Write which flow run of Prefect executes the run.
+
+    Raises:
+        Fenced: the attempt is over.
+    """
+    await _change(session, run_id, attempt, flow_run_id=flow_run_id)
+
+
+async def mark_running(session: WriteSession, run_id: UUID, attempt: int) -> None:
+    """Write that the first line of the flow is reached.
+
+    Raises:
+        Fenced: the attempt is over.
+    """
+    started = sa.func.coalesce(_RUNS.c.started_at, sa.literal(utcnow(), _RUNS.c.started_at.type))
+    await _change(
+        session, run_id, attempt, status=RunStatus.RUNNING, started_at=started, last_seq=_RUNS.c.last_seq + 1
+    )
+    await append_state(session, run_id)
+
+
+async def finish_run(
+    session: WriteSession,
+    run_id: UUID,
+    attempt: int,
+    status: RunStatus,
+    result: dict[str, Any] | None = None,
+    error: RunError | None = None,
+) -> None:
+    """Write how the run ended (a terminal `status`) and give up its lease.
+
+    Saying the same twice is saying it once.
+
+    Raises:
+        Fenced: the attempt is over, or has ended otherwise.
+    """
+    if not status.terminal:
+        raise ValueError(f"{status} is not the end of a run")
+    stored = None if error is None else error.model_dump(mode="json")
+    try:
+        await _change(session, run_id, attempt, **ended(status), result=result, error=stored)
+    except Fenced:
+        query = sa.select(RunRow.status).where(RunRow.id == run_id, RunRow.attempt == attempt)
+        if (await session.execute(query)).scalar_one_or_none() != status:
+            raise
+        return
+    await append_state(session, run_id)
+
+
+async def unclaim_run(session: WriteSession, run_id: UUID, attempt: int, delay_seconds: float) -> None:
+    """Give a run back that did not begin (Prefect was out of reach); the attempt does not count.
+
+    Raises:
+        Fenced: the attempt is over.
+    """
+    await _change(
+        session,
+        run_id,
+        attempt,
+        status=RunStatus.QUEUED,
+        attempt=_RUNS.c.attempt - 1,
+        last_seq=_RUNS.c.last_seq + 1,
+        available_at=from_now(delay_seconds),
+        **_NO_LEASE,
+    )
+    await append_state(session, run_id)
+
+
+async def release_run(session: WriteSession, run_id: UUID, attempt: int) -> RunStatus:
+    """Give a run back that began and cannot go on here (the worker stops); the attempt counts.
+
+    Returns:
+        What becomes of it, as when its lease had run out: `queued`, `dead` or `cancelled`.
+
+    Raises:
+        Fenced: the attempt is over.
+    """
+    query = leased_runs().where(_RUNS.c.id == run_id, _RUNS.c.attempt == attempt).with_for_update()
+    rows = (await session.execute(query)).all()
+    if not rows:
+        raise Fenced(f"attempt {attempt} of run {run_id} is over")
+    (released,) = await end_leases(session, rows)
+    return released.status
+
+
+async def hold_run(session: WriteSession, run_id: UUID, attempt: int) -> None:
+    """Keep the run's lease from being taken until this transaction ends, for writes to other tables.
+
+    Raises:
+        Fenced: the attempt is over.
+    """
+    query = leased_runs().where(_RUNS.c.id == run_id, _RUNS.c.attempt == attempt).with_for_update()
+    if (await session.execute(query)).one_or_none() is None:
+        raise Fenced(f"attempt {attempt} of run {run_id} is over")
+
+
+async def renew_leases(
+    session: WriteSession, worker: str, run_ids: Collection[UUID], lease_seconds: float
+) -> set[UUID]:
+    """Extend the leases of a worker in one statement, and return the runs that are still its own."""
+    if not run_ids:
+        return set()
+    ours = (_RUNS.c.id.in_(run_ids), _RUNS.c.lease_owner == worker)
+    renewed = sa.update(_RUNS).where(*ours).values(lease_until=from_now(lease_seconds))
+    if await changed_rows(session, renewed) == len(set(run_ids)):
+        return set(run_ids)
+    return set((await session.execute(sa.select(_RUNS.c.id).where(*ours))).scalars())
+
+
+async def cancel_requested(session: ReadSession, run_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these runs somebody wants cancelled."""
+    query = sa.select(RunRow.id).where(RunRow.id.in_(run_ids), RunRow.cancel_requested_at.is_not(None))
+    return set((await session.execute(query)).scalars())
+
+
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+async def _begin_attempts(
+    session: WriteSession, rows: Sequence[AnyRow], worker: str, lease_seconds: float
+) -> list[Claimed]:
+    """Lease rows that this transaction has locked."""
+    queued = sa.func.coalesce(_RUNS.c.queued_at, sa.literal(utcnow(), _RUNS.c.queued_at.type))
+    change = (
+        sa.update(_RUNS)
+        .where(_RUNS.c.id.in_([row.id for row in rows]))
+        .values(
+            status=RunStatus.QUEUED,
+            attempt=_RUNS.c.attempt + 1,
+            last_seq=_RUNS.c.last_seq + 1,
+            lease_owner=worker,
+            lease_until=from_now(lease_seconds),
+            available_at=None,
+            queued_at=queued,
+        )
+    )
+    await session.execute(change)
+    await insert_states(
+        session, [(row.id, row.last_seq + 1, RunStatus.QUEUED, row.attempt + 1) for row in rows]
+    )
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: AnyRow) -> Claimed:
+    return Claimed(
+        id=row.id,
+        pipeline=row.pipeline,
+        pool=row.pool,
+        owner=row.owner,
+        origin=Origin(row.origin),
+        params=row.params,
+        attempt=row.attempt + 1,
+        flow_run_id=row.flow_run_id,
+        cancel_requested=row.cancel_requested_at is not None,
+        created_at=row.created_at,
+    )
+
+
+async def _change(session: WriteSession, run_id: UUID, held: int, /, **values: Any) -> None:
+    """Change a run that attempt `held` of it holds."""
+    fence = (_RUNS.c.id == run_id, _RUNS.c.attempt == held, _RUNS.c.lease_owner.is_not(None))
+    if not await changed_rows(session, sa.update(_RUNS).where(*fence).values(**values)):
+        raise Fenced(f"attempt {held} of run {run_id} is over")

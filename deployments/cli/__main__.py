@@ -1,0 +1,5 @@
+"""`python -m deployments.cli` is `millrace`."""
+
+from deployments.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The local stack: every process of Millrace on one machine, started together and ended together."""

@@ -1,0 +1,104 @@
+"""Which processes the stack has on this machine, with which ports and which environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import Field
+
+from contracts.pipelines import Pool
+from deployments.settings import PrefectSettings, StackSettings
+from deployments.stack.child import Command
+from deployments.stack.ports import claim_port
+from deployments.stack.presence import ended_badly
+from runtime.home import home
+from runtime.settings import Slice
+
+# The workers finish or put back their runs in this time before the stack would kill them.
+MARGIN_SECONDS = 5
+
+
+class ApiAddress(Slice):
+    """Where the API listens; the same names and defaults as in api/settings.py (a test compares them)."""
+
+    api_host: str = Field("127.0.0.1", description="Address to listen on.")
+    api_port: int = Field(8400, description="Port to listen on; 0 takes a free one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run. `prefect` is none when Prefect's server runs elsewhere."""
+
+    folder: Path
+    api_url: str
+    prefect_api_url: str
+    settings: StackSettings
+    migrate: Command
+    register: Command
+    api: Command
+    workers: tuple[Command, ...]
+    prefect: Command | None
+
+    @property
+    def prefect_ui_url(self) -> str:
+        """Prefect's pages for people."""
+        return self.prefect_api_url.removesuffix("/api")
+
+
+async def make_plan(*, free_ports: bool) -> Plan:
+    """Read the settings, choose the ports and say what to run.
+
+    Args:
+        free_ports: take another port where the wanted one is busy.
+
+    Raises:
+        ConfigurationProblem: a port is busy.
+    """
+    folder, settings, prefect, api = home(), StackSettings(), PrefectSettings(), ApiAddress()
+    patience = settings.stack_stop_seconds if ended_badly(folder) else 0
+    api_port = await claim_port(
+        api.api_host, api.api_port, "API_PORT", any_free=free_ports, wait_seconds=patience
+    )
+    environment = {
+        "MILLRACE_HOME": str(folder),
+        "API_HOST": api.api_host,
+        "API_PORT": str(api_port),
+        "WORKER_DRAIN_SECONDS": os.environ.get(
+            "WORKER_DRAIN_SECONDS", str(max(0, settings.stack_stop_seconds - MARGIN_SECONDS))
+        ),
+    }
+    if prefect.prefect_api_url is None:
+        host = prefect.prefect_server_api_host
+        port = await claim_port(
+            host,
+            prefect.prefect_server_api_port,
+            "PREFECT_SERVER_API_PORT",
+            any_free=free_ports,
+            wait_seconds=patience,
+        )
+        environment |= {"PREFECT_SERVER_API_HOST": host, "PREFECT_SERVER_API_PORT": str(port)}
+        prefect = PrefectSettings(prefect_server_api_host=host, prefect_server_api_port=port)
+    environment["PREFECT_API_URL"] = prefect.url
+
+    def command(name: str, module: str, *args: str) -> Command:
+        return Command(name, module, args, environment)
+
+    return Plan(
+        folder=folder,
+        api_url=f"http://{_reachable(api.api_host)}:{api_port}",
+        prefect_api_url=prefect.url,
+        settings=settings,
+        migrate=command("migrate", "deployments.cli", "migrate"),
+        register=command("register", "deployments.register"),
+        api=command("api", "deployments.cli", "api"),
+        workers=tuple(
+            command(f"worker-{pool}", "deployments.worker", "--pool", pool) for pool in get_args(Pool)
+        ),
+        prefect=command("prefect", "deployments.server") if prefect.prefect_api_url is None else None,
+    )
+
+
+def _reachable(host: str) -> str:
+    """Return an address to connect to for one to listen on."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104

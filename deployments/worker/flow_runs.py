@@ -1,0 +1,107 @@
+"""A run's shadow in Prefect: one flow run, found or made, and brought in line with the run table."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import Flow, FlowRun, State
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed, Pending
+
+from contracts.pipelines import PIPELINES
+from database.leases import Claimed
+from runtime.errors import BadInput, Unavailable
+
+# The deployment that runs of the API and of the command line belong to.
+DEFAULT_DEPLOYMENT = "default"
+
+
+@dataclass(slots=True)
+class FlowRuns:
+    """Prefect's view of our runs, through one client. Deployments and flow names are read once."""
+
+    client: PrefectClient
+    deployments: dict[str, UUID] = field(default_factory=dict)
+    flow_names: dict[UUID, str] = field(default_factory=dict)
+
+    async def of(self, run: Claimed) -> FlowRun:
+        """Return the pending flow run of a claimed run.
+
+        The run's id is Prefect's idempotency key: a reply that was lost makes no second flow run.
+
+        Raises:
+            Unavailable: Prefect does not answer, or the pipeline's deployment is not registered.
+        """
+        try:
+            if run.flow_run_id is not None:
+                return await self._again(run.flow_run_id)
+            return await self.client.create_flow_run_from_deployment(
+                await self._deployment(run.pipeline),
+                parameters={"params": run.params},
+                state=Pending(),
+                idempotency_key=str(run.id),
+            )
+        except (httpx.HTTPError, OSError) as cause:
+            self.deployments.pop(run.pipeline, None)
+            if refused(cause):
+                raise BadInput("Prefect refused the run's parameters", code="prefect_refused") from cause
+            raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
+
+    async def pipeline_of(self, flow_run: FlowRun) -> str:
+        """Return which pipeline a flow run of the UI or of a schedule is for.
+
+        Raises:
+            BadInput: `unknown_pipeline`.
+        """
+        if flow_run.flow_id not in self.flow_names:
+            flow: Flow = await self.client.read_flow(flow_run.flow_id)
+            self.flow_names[flow_run.flow_id] = flow.name
+        name = self.flow_names[flow_run.flow_id]
+        if name not in PIPELINES:
+            raise BadInput(
+                f"the flow {name!r} is not a pipeline of Millrace; "
+                f"deploy one of {', '.join(sorted(PIPELINES))} to this pool",
+                code="unknown_pipeline",
+            )
+        return name
+
+    async def force(self, flow_run_id: UUID, state: State[Any]) -> None:
+        """Set a flow run's state whatever it was: our table is the truth."""
+        try:
+            await self.client.set_flow_run_state(flow_run_id, state, force=True)
+        except ObjectNotFound:
+            return
+        except (httpx.HTTPError, OSError) as cause:
+            raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
+
+    async def _deployment(self, pipeline: str) -> UUID:
+        if pipeline not in self.deployments:
+            try:
+                found = await self.client.read_deployment_by_name(f"{pipeline}/{DEFAULT_DEPLOYMENT}")
+            except ObjectNotFound as cause:
+                raise Unavailable(
+                    f"the deployment {pipeline}/{DEFAULT_DEPLOYMENT} is not registered in Prefect; "
+                    "run `millrace up` or `prefect deploy --all`",
+                    code="not_deployed",
+                ) from cause
+            self.deployments[pipeline] = found.id
+        return self.deployments[pipeline]
+
+    async def _again(self, flow_run_id: UUID) -> FlowRun:
+        """Take the flow run of an earlier attempt back to pending, with the crash in its history."""
+        flow_run = await self.client.read_flow_run(flow_run_id)
+        if flow_run.state is None or not flow_run.state.is_pending():
+            if flow_run.state is not None and flow_run.state.is_running():
+                await self.client.set_flow_run_state(
+                    flow_run_id, Crashed(message="Its worker went away."), force=True
+                )
+            await self.client.set_flow_run_state(flow_run_id, Pending(), force=True)
+            flow_run = await self.client.read_flow_run(flow_run_id)
+        return flow_run
+
+
+def refused(error: Exception) -> bool:
+    """Return whether Prefect understood a request and will say no to it again."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {400, 409, 413, 422}

@@ -1,0 +1,198 @@
+"""The Prefect worker type `millrace`: flow runs inside this process, many at once.
+
+`millrace worker --pool interactive` and `prefect worker start --type millrace --pool interactive` both
+start it. Work comes by two roads: rows of the run table (API, command line), claimed with a lease, and
+flow runs that Prefect scheduled (UI, schedules), adopted into the table. From there on they are alike.
+"""
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+import anyio
+import anyio.abc
+import structlog
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import AsyncClientContext
+from prefect.states import Failed
+from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+
+from contracts.pipelines import PIPELINES, Pool
+from contracts.runs import Origin, RunError, RunStatus
+from database.engine import open_database
+from database.leases import Claimed, adopt_run, bind_flow_run, finish_run, unclaim_run
+from database.settings import DatabaseSettings
+from deployments.worker.engine_seams import own_the_process
+from deployments.worker.executions import Executions
+from deployments.worker.flow_runs import FlowRuns
+from deployments.worker.roads import claim_forever, wake_on_events
+from deployments.worker.settings import WorkerSettings
+from deployments.worker.upkeep import Upkeep
+from flows.catalogue import load_flow
+from llm.door import Door
+from runtime.errors import BadInput, MillraceError, Unavailable
+from runtime.ids import new_id
+
+log = structlog.get_logger()
+
+LOCAL_OWNER = "local"
+PREFECT_RETRY_SECONDS = 1.0
+
+
+def worker_name(pool: str) -> str:
+    """Return a name that says where a worker runs and that no other process has."""
+    return f"{pool}-{socket.gethostname()}-{os.getpid()}-{new_id().hex[-6:]}"
+
+
+def known_pool(name: str) -> Pool:
+    """Return the pool of that name.
+
+    Raises:
+        BadInput: `unknown_pool`.
+    """
+    pools = {pipeline.pool for pipeline in PIPELINES.values()}
+    for pool in pools:
+        if pool == name:
+            return pool
+    raise BadInput(f"there is no pool {name!r}; use one of {', '.join(sorted(pools))}", code="unknown_pool")
+
+
+class WarmRunResult(BaseWorkerResult):
+    """Prefect asks for a result of the infrastructure; here that is this process."""
+
+
+class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResult]):
+    """Runs flow runs of a `millrace` work pool in this process."""
+
+    type = "millrace"
+    _description = "Runs Millrace pipelines inside a warm process: milliseconds from trigger to first line."
+
+    def __init__(self, work_pool_name: str, *args: Any, **kwargs: Any) -> None:
+        self.settings = WorkerSettings()
+        if kwargs.get("limit") is None:
+            kwargs["limit"] = self.settings.worker_concurrency
+        super().__init__(work_pool_name, *args, **kwargs)
+        self._pool = known_pool(work_pool_name)
+        self.executions: Executions
+        self._upkeep: Upkeep
+        self._claims: asyncio.Task[None] | None = None
+        self._duties: list[asyncio.Task[None]] = []
+
+    @property
+    def pool(self) -> Pool:
+        """The work pool, which is also the pool of the run table."""
+        return self._pool
+
+    def free_slots(self) -> int:
+        """Return how many more runs fit in."""
+        return int(self.limiter.available_tokens)
+
+    async def setup(self) -> None:
+        """Open everything that runs need, then look for work."""
+        own_the_process()
+        for pipeline in PIPELINES.values():
+            if pipeline.pool == self.pool:
+                load_flow(pipeline.name)
+        await super().setup()
+        database = open_database(DatabaseSettings())
+        self._exit_stack.push_async_callback(database.close)
+        door = Door.open()
+        self._exit_stack.push_async_callback(door.close)
+        # One client for all runs: the TLS context that each new client builds was half of a run's CPU.
+        shared = await self._exit_stack.enter_async_context(AsyncClientContext())
+        self.executions = Executions(database, door, FlowRuns(shared.client))
+        self._upkeep = Upkeep(self.name, self.pool, self.executions, self.settings, self.limiter)
+        await self._upkeep.announce()
+        self._claims = asyncio.create_task(claim_forever(self), name="claims")
+        self._duties = [asyncio.create_task(wake_on_events(self), name="events"), *self._upkeep.tasks()]
+
+    async def teardown(self, *exc_info: Any) -> None:
+        """Take no more work, let what runs finish or go back to the queue, and leave."""
+        if self._claims is not None:
+            self._claims.cancel()
+            await self.executions.drain(self.settings.worker_drain_seconds)
+            for duty in self._duties:
+                duty.cancel()
+            await asyncio.gather(self._claims, *self._duties, return_exceptions=True)
+            await self._upkeep.leave()
+        await super().teardown(*exc_info)
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> WarmRunResult:
+        """Not the way in: every run goes through the table first, see `_submit_run`."""
+        del configuration, task_status
+        await self._submit_run(flow_run)
+        return WarmRunResult(identifier=str(flow_run.id), status_code=0)
+
+    async def take(self, claimed: Claimed) -> None:
+        """Execute a row that this worker has claimed and holds a slot for."""
+        started = False
+        try:
+            started = await self._start_claimed(claimed)
+        except MillraceError as error:
+            # Fenced or without a database: the lease runs out and another worker takes the run.
+            log.warning("could not start a run", run_id=str(claimed.id), code=error.code)
+        except Exception:
+            log.exception("could not start a run", run_id=str(claimed.id))
+        finally:
+            if not started:
+                self._release_limit_slot(claimed.id)
+
+    async def _start_claimed(self, claimed: Claimed) -> bool:
+        database, flow_runs = self.executions.database, self.executions.flow_runs
+        try:
+            flow_run = await flow_runs.of(claimed)
+        except Unavailable as error:
+            log.warning("run put back", run_id=str(claimed.id), code=error.code, reason=error.message)
+            await database.write(unclaim_run, claimed.id, claimed.attempt, PREFECT_RETRY_SECONDS)
+            return False
+        except BadInput as error:
+            refused = RunError(code=error.code, message=error.message)
+            await database.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, error=refused)
+            return False
+        if claimed.flow_run_id is None:
+            await database.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
+        self.executions.start(claimed, flow_run, when_done=lambda: self._release_limit_slot(claimed.id))
+        return True
+
+    async def _submit_run(self, flow_run: FlowRun) -> None:
+        """Adopt a flow run that Prefect scheduled; the base class holds a slot for it."""
+        started = False
+        try:
+            if await self._propose_pending_state(flow_run):
+                started = await self._adopt(flow_run)
+        except Unavailable as error:
+            log.warning("scheduled flow run left for later", flow_run_id=str(flow_run.id), code=error.code)
+        finally:
+            self._submitting_flow_run_ids.discard(flow_run.id)
+            if not started:
+                self._release_limit_slot(flow_run.id)
+
+    async def _adopt(self, flow_run: FlowRun) -> bool:
+        """Give a flow run of the UI or of a schedule its row, and start it."""
+        executions = self.executions
+        try:
+            pipeline = await executions.flow_runs.pipeline_of(flow_run)
+        except BadInput as error:
+            await executions.flow_runs.force(flow_run.id, Failed(message=error.message))
+            return False
+        claimed = await executions.database.write(
+            adopt_run,
+            flow_run_id=flow_run.id,
+            pipeline=pipeline,
+            pool=self.pool,
+            params=flow_run.parameters.get("params") or {},
+            owner=LOCAL_OWNER,
+            origin=Origin.SCHEDULE if flow_run.auto_scheduled else Origin.UI,
+            worker=self.name,
+            lease_seconds=self.settings.worker_lease_seconds,
+        )
+        if claimed is None:
+            return False
+        executions.start(claimed, flow_run, when_done=lambda: self._release_limit_slot(flow_run.id))
+        return True

@@ -1,0 +1,110 @@
+"""Analysis: read documents, analyse each part, and answer one question across all of them."""
+
+import asyncio
+from itertools import chain
+
+from contracts.analysis import AnalysisParams, AnalysisResult, Finding, Report, Source
+from contracts.pipelines import ANALYSIS
+from contracts.runs import EventKind
+from flows.durable.pipeline import pipeline
+from flows.durable.run import current_run
+from flows.durable.steps import in_parallel, step
+from flows.durable.thinking import thinking
+from flows.policies import MODEL_CALL, READ_DOCUMENTS
+from flows.settings import FlowSettings
+from flows.sources import Collected, read_sources
+from modules.notes import Note, batches, grounded, notes_of, shown
+from modules.programs import PROGRAMS
+from tools.documents import Document, Part, evidence, split
+
+
+@pipeline(ANALYSIS)
+async def analysis(params: AnalysisParams) -> AnalysisResult:
+    """Read the documents, analyse each part in parallel, and report what they say together."""
+    collected = await collect(params.sources)
+    parts = await asyncio.to_thread(split_all, collected.documents)
+    findings = await analyse_parts(parts, params.question)
+    report = await report_on(findings, params.question)
+    report, findings = shown(report, findings)
+    return AnalysisResult(
+        report=report,
+        findings=findings,
+        documents=len(collected.documents),
+        parts=len(parts),
+        skipped=collected.skipped,
+        models=sorted(current_run().deployments),
+    )
+
+
+@step(READ_DOCUMENTS)
+async def collect(sources: list[Source]) -> Collected:
+    """Read every source; what cannot be read is skipped with its reason."""
+    return await read_sources(current_run(), sources)
+
+
+async def analyse_parts(parts: list[Part], question: str) -> list[Finding]:
+    """Analyse all parts, a bounded number at once, and return their findings in the parts' order."""
+    run, done = current_run(), 0
+
+    async def one(number: int, part: Part) -> list[Finding]:
+        nonlocal done
+        found = await analyse_part(number, part, question)
+        done += 1
+        run.tell(EventKind.PROGRESS, done=done, total=len(parts), of="parts")
+        return found
+
+    return list(chain.from_iterable(await in_parallel(one, parts, at_most=width())))
+
+
+@step(MODEL_CALL, key="number")
+async def analyse_part(number: int, part: Part, question: str) -> list[Finding]:  # noqa: ARG001  it is the key
+    """Find what one part says about the question; only quotes that really stand there are kept."""
+    kind = PROGRAMS["analysis.find"]
+    with thinking(kind.role):
+        found = await kind.build().acall(
+            question=question, text=part.text, document=part.document, section=part.section
+        )
+    said = [(finding.claim, finding.relevance, finding.quotes) for finding in found.findings]
+    return grounded(said, lambda quote: evidence(part, quote))
+
+
+async def report_on(findings: list[Finding], question: str) -> Report:
+    """Condense the findings level by level until they fit one prompt, then write the report."""
+    notes, level = notes_of(findings), 1
+    while len(groups := batches(notes)) > 1:
+        prefix = level
+
+        async def one(number: int, group: list[Note], prefix: int = prefix) -> list[Note]:
+            return await merge_notes(f"{prefix}.{number}", group, question)
+
+        notes = list(chain.from_iterable(await in_parallel(one, groups, at_most=width())))
+        level += 1
+    return await write_report(notes, question)
+
+
+@step(MODEL_CALL, key="place")
+async def merge_notes(place: str, notes: list[Note], question: str) -> list[Note]:  # noqa: ARG001  it is the key
+    """Condense one batch of notes to a quarter of its size at most."""
+    kind = PROGRAMS["analysis.merge"]
+    with thinking(kind.role):
+        merged: list[Note] = (await kind.build().acall(question=question, notes=notes)).notes
+    return merged
+
+
+@step(MODEL_CALL)
+async def write_report(notes: list[Note], question: str) -> Report:
+    """Write the report that answers the question from what was found."""
+    kind = PROGRAMS["analysis.report"]
+    with thinking(kind.role):
+        report: Report = (await kind.build().acall(question=question, notes=notes)).report
+    return report
+
+
+def split_all(documents: list[Document]) -> list[Part]:
+    """Return the parts of all documents in order."""
+    return [part for document in documents for part in split(document)]
+
+
+def width() -> int:
+    """Return how many model calls one analysis makes at once."""
+    return FlowSettings().analysis_parallel_parts

@@ -1,0 +1,228 @@
+"""What a prompt's inputs are to each other: a question, material, a draft to judge, a reference."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from llm.offline.prompt import Prompt
+from llm.offline.sentences import Ranked, Sentence, Source, rank, sentences
+from llm.offline.words import spoken, stems, word_count
+
+_QUESTION = "question query message request task topic focus ask prompt goal"
+_REFERENCE = "truth reference expected gold correct"
+_DRAFT = "answer draft response prediction candidate output statement claim hypothesis assertion reply completion summary"
+_ASIDE = "history tools conversation trajectory problems feedback asked missing gaps problem"
+ROLES = {
+    word: role
+    for role, words in (
+        ("question", _QUESTION),
+        ("reference", _REFERENCE),
+        ("draft", _DRAFT),
+        ("aside", _ASIDE),
+    )
+    for word in words.split()
+}
+_GENERAL = frozenset(
+    stems(
+        "summarize summarise summary main key important point document text content context overview gist part"
+        " describe mention report topic theme section file list find everything learn sentence word brief short"
+        " concise detail paragraph bullet two three four five 1 2 3 4 5 article material message following"
+    )
+)
+_ORDERS = re.compile(
+    r"^(?:please\s+)?(?:summari[sz]e|list|explain|extract|find|describe|tell|give|what|who|when|where|why|how"
+    r"|which|write|name|show|compare|count|classify|identify)\b",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)
+_NAMES = ("document", "source", "title", "name", "file", "id")
+_TEXTS = ("text", "content", "body")
+_SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
+_SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
+_SHORTEST_LEAF = 3  # words; shorter values inside JSON are names and labels, not sentences
+
+
+@dataclass
+class Reading:
+    """A prompt, understood: computed once and shared by everything that fills its fields."""
+
+    prompt: Prompt
+    reasons: list[str] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    _ranked: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """The role of each input by name: question, material, draft, reference or aside."""
+        roles = {name: _role(name) for name in self.prompt.inputs}
+        given = [name for name, text in self.prompt.inputs.items() if text.strip()]
+        if "question" not in roles.values() and "material" in roles.values():
+            asking = [name for name in given if roles[name] == "material" and _asks(self.prompt.inputs[name])]
+            if asking and len(given) > 1:
+                roles[min(asking, key=lambda name: len(self.prompt.inputs[name]))] = "question"
+        return roles
+
+    @cached_property
+    def question(self) -> str:
+        """What is asked, or nothing when the inputs ask nothing."""
+        return self._split[0]
+
+    @cached_property
+    def is_about_all(self) -> bool:
+        """Whether the question only asks for the material as a whole (`Summarize the main points`)."""
+        return _GENERAL.issuperset(stems(self.question))
+
+    @cached_property
+    def material(self) -> list[Source]:
+        """What the answer should rest on, without what was said earlier in the conversation."""
+        found = list(sources("message", self._split[1])) if self._split[1] else []
+        for name, text in self.prompt.inputs.items():
+            if self.roles[name] == "material" or name == "trajectory":
+                found += sources(name, text)
+        return found
+
+    @cached_property
+    def said(self) -> list[Source]:
+        """What the person said earlier in the conversation, and what tools returned, the newest first."""
+        turns = [(turn.given, turn.answered) for turn in reversed(self.prompt.history)]
+        for name in ("history", "conversation"):
+            turns += [(told, {}) for told in reversed(_records(self.prompt.inputs.get(name, "")))]
+        found = []
+        for given, answered in turns:
+            results = {"tool_call_results": answered.get("tool_call_results", "")}
+            for name, text in {**given, **results}.items():
+                if isinstance(text, str) and text.strip() and _role(name) in {"question", "material"}:
+                    found += list(sources(name, text, "the conversation"))
+        return found
+
+    @cached_property
+    def draft(self) -> str:
+        """A text among the inputs that is to be judged or revised; empty when there is none."""
+        return self.of_role("draft")
+
+    @cached_property
+    def reference(self) -> str:
+        """A text among the inputs that is known to be right; empty when there is none."""
+        return self.of_role("reference")
+
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """All sentences of the material."""
+        return [sentence for source in self.material for sentence in sentences(source)]
+
+    @cached_property
+    def everything(self) -> str:
+        """All current inputs in one text, for looking up labelled values, numbers and dates."""
+        return "\n".join(
+            self.prompt.inputs[name] for name in self.prompt.inputs if self.roles[name] != "aside"
+        )
+
+    def ranked(self, query: str, hint: str = "") -> list[Ranked]:
+        """Return the material's sentences, the most telling for a query first."""
+        if (query, hint) not in self._ranked:
+            self._ranked[query, hint] = rank(self.sentences, query, hint) if self.sentences else []
+        return self._ranked[query, hint]
+
+    @cached_property
+    def remembered(self) -> list[Ranked]:
+        """What was said earlier that speaks of the question, the most telling first; questions left out."""
+        facts = [one for source in self.said for one in sentences(source) if not one.text.endswith("?")]
+        return rank(facts, self.question) if facts else []
+
+    def of_role(self, role: str) -> str:
+        """Return the inputs of one role in one text."""
+        return "\n".join(text for name, text in self.prompt.inputs.items() if self.roles[name] == role)
+
+    @cached_property
+    def _split(self) -> tuple[str, str]:
+        """The question, and the material that came in the same input with it."""
+        asked = self.of_role("question")
+        if not asked:
+            only = [name for name, role in self.roles.items() if role == "material"]
+            text = self.prompt.inputs[only[0]] if len(only) == 1 else ""
+            return (text, "") if _asks(text) and word_count(text) <= _SHORT_QUESTION else ("", "")
+        if (
+            "material" not in self.roles.values()
+            and not _asks(asked)
+            and word_count(asked) > _SHORT_STATEMENT
+        ):
+            return "", asked
+        if len(asked) <= _SHORT_QUESTION * 20 and word_count(asked) <= _SHORT_QUESTION:
+            return asked, ""
+        parts = [sentence.text for sentence in sentences(Source("message", "", asked))]
+        asking = [part for part in parts if part.endswith("?")] or [p for p in parts if _ORDERS.match(p)][:1]
+        question = asking[-1] if asking else ""
+        return question, asked.replace(question, "", 1) if question else asked
+
+
+def sources(origin: str, text: str, name: str = "") -> Iterator[Source]:
+    """Yield the pieces of material in an input: itself, the leaves of its JSON, or its numbered items."""
+    stripped = text.strip()
+    if not stripped or stripped == "N/A":
+        return
+    if stripped[0] in "[{":
+        try:
+            yield from _leaves(origin, json.loads(stripped), name or spoken(origin), "")
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return
+    if "\u00ab" in stripped and (stripped[0] == "\u00ab" or _NUMBERED.match(stripped)):
+        for i, item in enumerate(_NUMBERED.split(stripped)):
+            if item.strip():
+                yield Source(origin, f"{spoken(origin)} {i}", item.strip().strip("\u00ab\u00bb").strip())
+        return
+    yield Source(origin, name or spoken(origin), text)
+
+
+def _leaves(origin: str, value: Any, name: str, section: str) -> Iterator[Source]:
+    if isinstance(value, str):
+        if word_count(value) >= _SHORTEST_LEAF:
+            yield Source(origin, name, value, section)
+    elif isinstance(value, dict):
+        name = _name(value) or name
+        section = str(value.get("section") or section)
+        seen: set[str] = set()
+        for key, item in value.items():
+            if (key in {*_NAMES, "section"} and isinstance(item, str)) or _role(key) in {"question", "aside"}:
+                continue
+            if key in _TEXTS and isinstance(item, str):
+                yield from [Source(origin, name, item, section)] if item.strip() else []
+                continue
+            for leaf in _leaves(origin, item, name, section):
+                if leaf.text not in seen:
+                    seen.add(leaf.text)
+                    yield leaf
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(origin, item, name, section)
+
+
+def _name(value: Any) -> str:
+    """Return what a JSON object calls itself, or what its first part calls itself."""
+    if isinstance(value, dict):
+        own = next((str(value[key]) for key in _NAMES if isinstance(value.get(key), str)), "")
+        return own or next((name for name in map(_name, value.values()) if name), "")
+    return _name(value[0]) if isinstance(value, list) and value else ""
+
+
+def _role(name: str) -> str:
+    words = spoken(name).split()
+    return next((ROLES[word] for word in (*words[-1:], *words) if word in ROLES), "material")
+
+
+def _asks(text: str) -> bool:
+    return "?" in text[:2_000] or "?" in text[-2_000:] or bool(_ORDERS.match(text) and stems(text[:2_000]))
+
+
+def _records(text: str) -> list[dict[str, Any]]:
+    """Return the turns of a conversation that is given as JSON."""
+    try:
+        read = json.loads(text) if text.lstrip()[:1] in {"[", "{"} else []
+    except (ValueError, RecursionError):
+        return []
+    read = read.get("messages", []) if isinstance(read, dict) else read
+    return [turn for turn in read if isinstance(turn, dict)] if isinstance(read, list) else []

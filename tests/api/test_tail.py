@@ -1,0 +1,173 @@
+"""The tail itself: no event lost to a slow listener, a gap, an outage or a race."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from api import listener
+from api.tail import EventTail
+from contracts.runs import Event, Origin
+from database.engine import Database, open_database
+from database.runs import accept_run
+from database.settings import DatabaseSettings
+from runtime.errors import Unavailable
+from tests.api.worker import begin, say, succeed, until
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Database]:
+    """A database without an API before it."""
+    opened = open_database(DatabaseSettings(database_url=SecretStr(store_url)))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def tail(store: Database) -> AsyncIterator[EventTail]:
+    """A tail that looks every 5 ms."""
+    following = EventTail(store, poll_seconds=0.005)
+    yield following
+    await following.close()
+
+
+@pytest.fixture
+async def run_id(store: Database) -> UUID:
+    """A run that was just accepted."""
+    run, _ = await store.write(
+        accept_run, pipeline="probe", pool="interactive", params={}, owner="local", origin=Origin.API
+    )
+    return run.id
+
+
+async def all_of(tail: EventTail, run_id: UUID, after: int = 0) -> list[Event]:
+    heard = []
+    async with tail.listen(run_id, after) as hearing:
+        while not hearing.over:
+            heard += await hearing.next(1)
+    return heard
+
+
+async def test_a_listener_slower_than_the_run_misses_nothing(
+    tail: EventTail, store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """Its small buffer overflows; it reads the table from where it stands."""
+    monkeypatch.setattr(listener, "BUFFERED_EVENTS", 5)
+    claimed = await begin(store)
+    heard = []
+    async with tail.listen(run_id) as hearing:
+        heard += await hearing.next(1)
+        for number in range(30):
+            await say(store, run_id, str(number))
+            await asyncio.sleep(0.01)
+        await succeed(store, claimed)
+        while not hearing.over:
+            heard += await hearing.next(1)
+
+    assert list(range(1, 35)) == [event.seq for event in heard]
+
+
+async def test_a_log_longer_than_a_page_comes_whole(
+    tail: EventTail, store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(listener, "PAGE", 7)
+    claimed = await begin(store)
+    await say(store, run_id, *map(str, range(50)))
+    await succeed(store, claimed)
+
+    assert list(range(1, 55)) == [event.seq for event in await all_of(tail, run_id)]
+
+
+async def test_a_writer_faster_than_every_look_loses_nothing(tail: EventTail, store: Database, run_id: UUID):
+    """Bursts of more than a page between two looks, with listeners that join in the middle."""
+    claimed = await begin(store)
+    listening = [asyncio.create_task(all_of(tail, run_id))]
+    for burst in range(8):
+        await say(store, run_id, *(f"{burst}-{n}" for n in range(700)))
+        listening.append(asyncio.create_task(all_of(tail, run_id)))
+        await asyncio.sleep(0.003 * burst)
+    await succeed(store, claimed)
+
+    expected = list(range(1, 8 * 700 + 5))
+    for heard in await asyncio.gather(*listening):
+        assert expected == [event.seq for event in heard]
+
+
+async def test_a_place_ahead_of_the_log_is_taken_back(tail: EventTail, store: Database, run_id: UUID):
+    """A made-up place must not swallow what is still to come."""
+    claimed = await begin(store)
+    listening = asyncio.create_task(all_of(tail, run_id, after=1000))
+    await asyncio.sleep(0.05)
+    await succeed(store, claimed)
+
+    assert [event.seq for event in await listening] == [4]
+
+
+async def test_a_run_whose_events_were_cleared_away_still_ends(
+    tail: EventTail, store: Database, run_id: UUID
+):
+    """Retention takes events, not runs."""
+    await succeed(store, await begin(store))
+    await store.write(lambda session: session.execute(text("DELETE FROM run_events")))
+
+    async with asyncio.timeout(5):
+        assert await all_of(tail, run_id) == []
+
+
+async def test_a_run_that_is_gone_ends_its_listeners_and_waiters(
+    tail: EventTail, store: Database, run_id: UUID
+):
+    async with asyncio.timeout(5):
+        listening = asyncio.create_task(all_of(tail, run_id))
+        waiting = asyncio.create_task(tail.finished(run_id))
+        await asyncio.sleep(0.05)
+        await store.write(lambda session: session.execute(text("DELETE FROM runs")))
+        assert [event.seq for event in await listening] == [1]
+        await waiting
+
+
+async def test_an_outage_delays_but_loses_nothing(
+    tail: EventTail, store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """The table is moved away for a while, as a database would be."""
+    monkeypatch.setattr(listener, "PAUSE_AFTER_ERROR_SECONDS", 0.01)
+    monkeypatch.setattr("api.tail.PAUSE_AFTER_ERROR_SECONDS", 0.01)
+    claimed = await begin(store)
+    listening = asyncio.create_task(all_of(tail, run_id))
+    await asyncio.sleep(0.03)
+    with monkeypatch.context() as outage:
+        outage.setattr(store, "read", _away)
+        await asyncio.sleep(0.05)
+    await say(store, run_id, "after")
+    await succeed(store, claimed)
+
+    async with asyncio.timeout(5):
+        assert [event.seq for event in await listening] == [1, 2, 3, 4, 5]
+
+
+async def test_nobody_listening_means_nobody_reading(tail: EventTail, run_id: UUID):
+    assert not tail.reading
+    async with tail.listen(run_id):
+        assert tail.reading
+    await until(lambda: not tail.reading)
+
+    async with tail.listen(run_id):
+        assert tail.reading
+
+
+async def test_a_closed_tail_lets_nobody_hang(tail: EventTail, run_id: UUID):
+    waiting = asyncio.create_task(tail.finished(run_id))
+    await asyncio.sleep(0.02)
+    await tail.close()
+
+    async with asyncio.timeout(5):
+        await waiting
+        await tail.finished(run_id)
+        assert await all_of(tail, run_id) == []
+
+
+def _away() -> None:
+    raise Unavailable("The results database does not answer.", "database_unavailable")

@@ -1,0 +1,64 @@
+"""Rules of the code base that no linter knows."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.fixtures.project_files import PACKAGES, ROOT
+
+MOST_LINES = 400
+FORBIDDEN_NOUNS = {"utils", "util", "common", "helpers", "helper", "core", "services", "managers", "misc"}
+
+
+def sources(*folders: str) -> list[Path]:
+    """Return the Python files below these folders of the project."""
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_one_file_commits():
+    """Application code never commits: a transaction that another one ends early cannot be retried."""
+    committing = [
+        file.relative_to(ROOT).as_posix()
+        for file in sources(*PACKAGES)
+        if re.search(r"\b(session|connection|transaction|database|db|conn)\.commit\(", file.read_text())
+    ]
+
+    assert committing == ["database/engine.py"]
+
+
+def test_no_file_grows_beyond_what_one_can_hold_in_mind():
+    long = {
+        file.relative_to(ROOT).as_posix(): lines
+        for file in sources(*PACKAGES, "tests", "benchmarks", "alembic")
+        if (lines := len(file.read_text().splitlines())) > MOST_LINES
+    }
+
+    assert long == {}
+
+
+def test_folders_that_share_a_name_with_a_library_are_no_packages():
+    """An `__init__.py` there would shadow `import alembic` and `import docker` for everyone."""
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+    assert not (ROOT / "docker" / "__init__.py").exists()
+
+
+def test_every_package_says_in_its_first_line_what_it_is():
+    for package in PACKAGES:
+        text = (ROOT / package / "__init__.py").read_text()
+        assert text.startswith('"""'), f"{package} has no sentence"
+
+
+def test_folders_and_files_are_named_by_nouns_of_the_domain():
+    """A file called `utils` is where subjects go to be forgotten."""
+    names = {part for file in sources(*PACKAGES) for part in file.relative_to(ROOT).with_suffix("").parts}
+
+    assert names & FORBIDDEN_NOUNS == set()
+
+
+def test_what_is_committed_holds_no_secret_file_and_no_state():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    wrong = [name for name in listed if re.search(r"(^|/)\.env$|\.db(-|$)|\.venv/|__pycache__", name)]
+
+    assert wrong == []

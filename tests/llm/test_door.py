@@ -1,0 +1,110 @@
+"""The door without any provider, and what opening it costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dspy
+import pytest
+
+from llm.door import Door
+from llm.ledger import StepCalls
+from llm.settings import LlmSettings
+from runtime.errors import BadInput, ConfigurationProblem
+from tests.fixtures.notebook_ledger import NotebookLedger
+from tests.llm.conftest import asked
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LlmSettings:
+    path = tmp_path / "providers.yaml"
+    path.write_text("providers: {}\n")
+    return LlmSettings(providers_file=path)
+
+
+async def test_without_a_provider_the_offline_model_answers_and_says_so(
+    settings: LlmSettings, calls: StepCalls, ledger: NotebookLedger
+):
+    """A newcomer has no key; what they see must be real, free, and honest about what it is."""
+    door = Door.open(settings)
+
+    with dspy.context(lm=door.lm("chat", calls), disable_history=True, trace=None):
+        prediction = await dspy.Predict("context, question -> answer").acall(
+            context="The river is called Wupper.", question="What is the river called?"
+        )
+
+    assert "Wupper" in prediction.answer
+    assert ledger.only.answer is not None
+    assert (ledger.only.answer.deployment, ledger.only.answer.cost_usd) == ("offline", 0)
+    assert ledger.only.answer.response["metadata"]["offline"] is True
+    await door.close()
+
+
+async def test_the_door_tells_who_answers_which_role(settings: LlmSettings):
+    door = Door.open(settings)
+
+    assert door.describe() == dict.fromkeys(("chat", "analyst", "judge", "reflector"), ("offline",))
+    assert all(health.ready for health in await door.health())
+    await door.close()
+
+
+async def test_a_role_that_does_not_exist_is_refused(settings: LlmSettings):
+    door = Door.open(settings)
+
+    with pytest.raises(BadInput, match="use one of chat, analyst, judge, reflector") as caught:
+        door.lm("chta")
+
+    assert caught.value.code == "unknown_role"
+
+
+async def test_a_model_of_a_step_has_neither_cache_nor_retries(settings: LlmSettings):
+    """DSPy's cache would answer across tenants, and its retries would pay unseen."""
+    lm = Door.open(settings).lm("judge")
+
+    assert (lm.cache, lm.num_retries, lm.model) == (False, 0, "millrace/judge")
+
+
+async def test_a_kind_that_litellm_does_not_know_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SOME_KEY", "x")
+    path = tmp_path / "providers.yaml"
+    path.write_text(
+        "providers:\n  a:\n    kind: opneai\n    model: x\n    key_env: SOME_KEY\nrouting: {default: [a]}\n"
+    )
+
+    with pytest.raises(ConfigurationProblem) as caught:
+        Door.open(LlmSettings(providers_file=path))
+
+    assert str(caught.value).startswith(f"{path}:3: LiteLLM does not know the kind of `a`")
+
+
+async def test_a_request_is_answered_the_same_by_all_ways_in(settings: LlmSettings):
+    door = Door.open(settings)
+    engine = door.lm("chat").engine.twin
+
+    whole = await engine.complete(asked())
+    pieces = [event.delta.text async for event in engine.stream(asked()) if event.type == "delta"]
+
+    assert "".join(pieces) == whole.text
+
+
+def test_importing_the_package_loads_neither_dspy_nor_litellm():
+    """They cost seven seconds and 250 MB, and belong to the process that calls models."""
+    code = "import sys, llm.door, llm.errors, llm.engine; print({'dspy', 'litellm'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "set()"
+
+
+def test_the_offline_door_does_not_load_litellm(settings: LlmSettings):
+    code = (
+        "import asyncio, sys\nfrom llm.door import Door\nfrom llm.settings import LlmSettings\n"
+        "async def main():\n"
+        f"    door = Door.open(LlmSettings(providers_file={str(settings.providers_file)!r}))\n"
+        "    print((await door.lm('chat').acall('hello'))[0] != '', 'litellm' in sys.modules)\n"
+        "asyncio.run(main())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "True False"
