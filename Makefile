@@ -18,6 +18,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 
 setup: $(READY)  ## build .venv from the hash-pinned lock (other targets do it by themselves)
+	@echo "Set up: .venv holds what requirements/dev.txt says."
 
 demo: $(READY)  ## start everything, chat, analyse documents, print results and cost; FILES="a.md b.pdf" for yours
 	@$(PYTHON) -m deployments.cli demo $(ARGS) $(FILES)
@@ -50,10 +51,12 @@ lock: | $(UV)  ## pin all dependencies anew within pyproject's bounds; ARGS=--up
 	echo 'uv==$(UV_VERSION)' | $(COMPILE) - -o requirements/uv.txt
 
 # The environment is what the lock says, no more and no less. An interrupted build starts again.
-$(READY): requirements/dev.txt pyproject.toml README.md .ci/find-python | $(UV)
-	@test -x $(PYTHON) || { python=$$(sh .ci/find-python) && $(UV) venv --quiet --python "$$python" .venv; }
-	$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
-	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+$(READY): requirements/dev.txt pyproject.toml .ci/find-python | $(UV)
+	@test -x $(PYTHON) || { python=$$(sh .ci/find-python) && rm -rf .venv && \
+		$(UV) venv --quiet --python "$$python" .venv; }
+	@echo "Installing the locked packages into .venv (the first time takes a minute) ..."
+	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Reached only where no uv is on the PATH.

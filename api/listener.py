@@ -54,7 +54,7 @@ class Listener:
             if events:
                 self.seq = events[-1].seq
                 return events
-            if self._behind or self.over:
+            if self._behind or self._buffer or self.over:
                 continue
             self._woken.clear()
             try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.children import children, resident_mb
@@ -75,27 +75,35 @@ async def _compare(
         ways.predict_on_door(door),
         *ledgers,
     ]
-    times = await _in_turns(compared, rounds=5 if options.quick else 30, report=report)
+    times, cpu = await _in_turns(compared, rounds=5 if options.quick else 30, report=report)
     statements = {
         kind: await _statements(database, way)
         for (kind, database), way in zip(opened.items(), ledgers, strict=True)
     }
     speeds = {way.name: await _calls_per_second(way, 300 if options.quick else 2000) for way in compared}
-    _tell(report, times, speeds, statements)
+    _tell(report, times, cpu, speeds, statements)
     await door.close()
     for database in opened.values():
         await database.close()
 
 
-async def _in_turns(compared: list["Way"], rounds: int, report: Report) -> dict[str, list[float]]:
-    """Return the milliseconds of each way's calls, one after the other, the ways taking turns in blocks."""
+async def _in_turns(
+    compared: list["Way"], rounds: int, report: Report
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Make calls one after the other, the ways taking turns in blocks.
+
+    Returns:
+        The milliseconds of each call, and how many of processor time this process spent on one.
+    """
     times: dict[str, list[float]] = {way.name: [] for way in compared}
+    cpu = dict.fromkeys(times, 0.0)
     for way in compared:
         for _ in range(WARM_UP):
             await way.ask()
     report.say(f"one call at a time: {rounds} rounds of {BLOCK} calls, {len(compared)} ways ...")
     for _ in range(rounds):
         for way in compared:
+            cpu[way.name] -= process_time()
             for _ in range(BLOCK):
                 began = perf_counter()
                 await way.ask()
@@ -103,7 +111,8 @@ async def _in_turns(compared: list["Way"], rounds: int, report: Report) -> dict[
             # What this way left for later must not slow down the next one.
             if way.settle:
                 await way.settle()
-    return times
+            cpu[way.name] += process_time()
+    return times, {name: spent * 1000 / (rounds * BLOCK) for name, spent in cpu.items()}
 
 
 async def _statements(database: "Database", way: "Way") -> dict[str, float]:
@@ -135,19 +144,25 @@ async def _calls_per_second(way: "Way", calls: int) -> float:
 def _tell(
     report: Report,
     times: dict[str, list[float]],
+    cpu: dict[str, float],
     speeds: dict[str, float],
     statements: dict[str, dict[str, float]],
 ) -> None:
     peers = ("router", "predict_on_router")
-    told = {name: {"ms": summary(taken), "calls_per_s": speeds[name]} for name, taken in times.items()}
+    told: dict[str, dict[str, Any]] = {
+        name: {"ms": summary(taken), "cpu_ms": cpu[name], "calls_per_s": speeds[name]}
+        for name, taken in times.items()
+    }
     base = told["predict_on_router"]
     for name, each in told.items():
         ms = each["ms"]
         report.say(
-            f"  {name:20} p50 {ms['p50']:6.2f} ms   p95 {ms['p95']:6.2f} ms   {each['calls_per_s']:6.0f} calls/s"
+            f"  {name:20} p50 {ms['p50']:6.2f} ms   p95 {ms['p95']:6.2f} ms"
+            f"   cpu {each['cpu_ms']:5.2f} ms   {each['calls_per_s']:5.0f} calls/s"
         )
         if name not in peers:
             each["added_ms"] = {part: ms[part] - base["ms"][part] for part in ("p50", "p95")}
+            each["added_cpu_ms"] = each["cpu_ms"] - base["cpu_ms"]
             each["calls_per_s_over_peer"] = each["calls_per_s"] / base["calls_per_s"]
     for kind, found in statements.items():
         told[f"ledger_on_{kind}"]["statements_per_call"] = found

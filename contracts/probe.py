@@ -10,6 +10,7 @@ class ProbeParams(BaseModel):
 
     steps: int = Field(3, ge=0, le=200, description="How many steps to run, one after the other.")
     calls_per_step: int = Field(0, ge=0, le=100, description="Model calls in each step.")
+    role: str = Field("chat", description="Which role of config/providers.yaml the calls are made in.")
     step_seconds: float = Field(0, ge=0, le=3600, description="How long each step waits, in seconds.")
     fail_at: int | None = Field(
         None, ge=1, description="Fail the first try of this step after its calls, counted from 1."

@@ -27,7 +27,7 @@ async def probe(params: ProbeParams) -> ProbeResult:
 @step(MODEL_CALL, key="number")
 async def nothing(number: int, params: ProbeParams) -> None:
     """Make the calls of one step, wait, and fail once if asked."""
-    with thinking("chat"):
+    with thinking(params.role):
         for _ in range(params.calls_per_step):
             await echo(f"step {number}")
     await asyncio.sleep(params.step_seconds)

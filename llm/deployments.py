@@ -51,7 +51,7 @@ def deployment_of(litellm: Any, name: str, provider: Provider) -> Deployment:
 
 
 def model_list_entry(deployment: Deployment, policies: Policies) -> dict[str, Any]:
-    """Return the deployment as the Router wants it: a group of its own, with its name as its id."""
+    """Return the deployment as the Router wants it: a group of its own."""
     provider = deployment.provider
     parameters: dict[str, Any] = {
         **provider.options,
@@ -72,8 +72,16 @@ def model_list_entry(deployment: Deployment, policies: Policies) -> dict[str, An
     return {
         "model_name": deployment.name,
         "litellm_params": parameters,
-        "model_info": {"id": deployment.name},
+        "model_info": {"id": router_id(deployment.name)},
     }
+
+
+def router_id(name: str) -> str:
+    """Return the id of a deployment at the Router, which writes prices into LiteLLM's map under it.
+
+    Prefixed, or a deployment that somebody calls `gpt-5-mini` would overwrite that model's price.
+    """
+    return f"deployment:{name}"
 
 
 def _map_entry(litellm: Any, provider: Provider) -> dict[str, Any]:

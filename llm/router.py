@@ -9,13 +9,13 @@ import asyncio
 import logging
 import os
 import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm.backend import Reply
-from llm.deployments import Deployment, deployment_of, model_list_entry, unknown_kinds
+from llm.deployments import Deployment, deployment_of, model_list_entry, router_id, unknown_kinds
 from llm.errors import StreamCut, elsewhere, sentence
 from llm.prices import cost, rounded
 from llm.providers import Providers
@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
     from runtime.errors import MillraceError
 
-# Warnings that pydantic gives for LiteLLM's models, in the middle of streams. Where warnings are errors (in
-# tests), they break the stream off, so tests that stream over LiteLLM must ignore them too.
-NOISE = (r"Accessing the 'model_(computed_)?fields' attribute", r"Item '\w+' on TypedDict class")
+# Warnings inside LiteLLM's calls: by pydantic about its models, by aiohttp about prompts over 1 MB. Where
+# warnings are errors (in tests), they break a stream off, so tests that call over LiteLLM must ignore them too.
+NOISE = (
+    r"Accessing the 'model_(computed_)?fields' attribute",
+    r"Item '\w+' on TypedDict class",
+    r"Sending a large body directly",
+)
 
 # LiteLLM's own timeout should fire first, because only that one counts towards the cooldown.
 _GRACE_SECONDS = 1.0
@@ -107,9 +111,10 @@ class RouterBackend:
 
     async def cooling_down(self) -> dict[str, float]:
         """Return the deployments that are left alone at the moment, with their cooldown in seconds."""
-        known = list(self._deployments)
-        found = await self._router.cooldown_cache.async_get_active_cooldowns(known, parent_otel_span=None)
-        return {name: float(entry["cooldown_time"]) for name, entry in found or ()}
+        names = {router_id(name): name for name in self._deployments}
+        seen = self._router.cooldown_cache
+        found = await seen.async_get_active_cooldowns(list(names), parent_otel_span=None)
+        return {names[known]: float(entry["cooldown_time"]) for known, entry in found or ()}
 
     async def close(self) -> None:
         """Close the connections. They are LiteLLM's, shared by every router of the process."""
@@ -144,9 +149,7 @@ class RouterBackend:
         if start is not None:
             yield start
         yield reader.end(source.chunks)
-        yield self._priced(
-            deployment, reader.response(), lambda: self._litellm.stream_chunk_builder(source.chunks)
-        )
+        yield self._priced(deployment, reader.response(), reader.reported(source.chunks))
 
     async def _ask(self, deployment: Deployment, request: "Request", *, streamed: bool) -> Any:
         return await self._router.acompletion(
@@ -157,13 +160,20 @@ class RouterBackend:
         )
 
     def _reply(self, deployment: Deployment, raw: Any, request: "Request") -> Reply:
-        response = response_of(raw, request, deployment.model, usage_of(getattr(raw, "usage", None)))
-        return self._priced(deployment, response, lambda: raw)
+        reported = getattr(raw, "usage", None)
+        response = response_of(raw, request, deployment.model, usage_of(reported))
+        return self._priced(deployment, response, reported)
 
-    def _priced(self, deployment: Deployment, response: "Response", raw: Callable[[], Any]) -> Reply:
+    def _priced(self, deployment: Deployment, response: "Response", reported: Any) -> Reply:
         known = cost(response.usage, deployment.price)
         if known is None and deployment.tiered and response.usage.output_tokens is not None:
-            known = rounded(self._litellm.completion_cost(raw(), model=deployment.model))
+            provider = deployment.provider
+            computed = sum(
+                self._litellm.cost_per_token(
+                    model=provider.model, custom_llm_provider=provider.kind, usage_object=reported
+                )
+            )
+            known = rounded(computed) if computed else None  # zero is how LiteLLM says that it does not know
         return Reply(response, deployment.name, response.model, known)
 
     def _chain(self, role: str) -> list[Deployment]:
@@ -193,6 +203,7 @@ def _litellm() -> Any:
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     import litellm
+    import openai.resources  # noqa: F401  else the first call imports it: a second in which the loop stands still
 
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)

@@ -99,13 +99,17 @@ class StreamReader:
         """Return whether the provider itself ended the answer. LiteLLM keeps only what came in `chunks`."""
         return _finish_reason(chunks) is not None
 
+    def reported(self, chunks: Sequence[Any]) -> Any:
+        """Return the usage that the provider sent, in LiteLLM's form; none when it sent none."""
+        found = [usage for chunk in chunks if (usage := getattr(chunk, "usage", None)) is not None]
+        return found[-1] if found else None
+
     def end(self, chunks: Sequence[Any]) -> "StreamEvent":
         """Return the end event, with the usage that was reported in the stream."""
         from dspy.lm15 import StreamEndEvent
 
-        reported = [usage for chunk in chunks if (usage := getattr(chunk, "usage", None)) is not None]
         reason = _FINISH.get(str(_finish_reason(chunks)), "stop")
-        event = StreamEndEvent(finish_reason=reason, usage=usage_of(reported[-1] if reported else None))
+        event = StreamEndEvent(finish_reason=reason, usage=usage_of(self.reported(chunks)))
         self._whole.push(event)
         return event
 

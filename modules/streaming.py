@@ -5,14 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-import anyio
 import dspy
-from anyio.streams.memory import MemoryObjectSendStream
 
 from modules.listening import FieldListener
 from modules.program import Program
-
-_AHEAD = 64  # pieces that may wait for a slow reader before the model's stream waits too
 
 Piece: TypeAlias = "str | dspy.Prediction"
 
@@ -33,14 +29,16 @@ async def stream_answer(program: Program, field: str, /, **inputs: Any) -> Async
     Raises:
         Exception: whatever the program raises, as it raises it.
     """
-    # DSPy's generator must live and die in one task: closing it from another cancels whoever closes it
-    # (stanfordnlp/dspy#10380). So a task of its own reads it, and readers of this one may come and go.
-    send, receive = anyio.create_memory_object_stream[Piece](_AHEAD)
-    owner = asyncio.create_task(_read(program, field, inputs, send))
+    # DSPy's generator must live and die in one task, and die by an exception raised inside of it: closed from
+    # elsewhere it cancels whoever closes it (stanfordnlp/dspy#10380), closed at a `yield` it loses its inner
+    # generator to the garbage collector. So a task of its own reads it, never waits while it holds an item,
+    # and is cancelled when nobody listens any more. The queue is as long as one answer at most.
+    pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
+    owner = asyncio.create_task(_read(program, field, inputs, pieces))
+    owner.add_done_callback(lambda _: pieces.put_nowait(None))
     try:
-        async with receive:
-            async for piece in receive:
-                yield piece
+        while (piece := await pieces.get()) is not None:
+            yield piece
         await owner
     finally:
         owner.cancel()
@@ -49,22 +47,21 @@ async def stream_answer(program: Program, field: str, /, **inputs: Any) -> Async
 
 
 async def _read(
-    program: Program, path: str, inputs: dict[str, Any], send: MemoryObjectSendStream[Piece]
+    program: Program, path: str, inputs: dict[str, Any], pieces: "asyncio.Queue[Piece | None]"
 ) -> None:
-    """Send the field's pieces, what is missing of its text in the end, and the prediction."""
+    """Put the field's pieces into the queue, what is missing of its text in the end, and the prediction."""
     name, _, field = path.partition(".")
     predictor = dict(program.named_predictors())[name]
     # A listener and a wrapped program serve one run only.
     listener = FieldListener(field, predict=predictor, predict_name=name)
     run = dspy.streamify(program, stream_listeners=[listener], is_async_program=True)
     streamed = ""
-    async with send:
-        async for item in run(**inputs):
-            if isinstance(item, dspy.streaming.StreamResponse):
-                streamed += item.chunk
-                await send.send(item.chunk)
-            elif isinstance(item, dspy.Prediction):
-                answer = str(item[field])
-                if answer.startswith(streamed) and answer != streamed:
-                    await send.send(answer[len(streamed) :])
-                await send.send(item)
+    async for item in run(**inputs):
+        if isinstance(item, dspy.streaming.StreamResponse):
+            streamed += item.chunk
+            pieces.put_nowait(item.chunk)
+        elif isinstance(item, dspy.Prediction):
+            answer = str(item[field])
+            if answer.startswith(streamed) and answer != streamed:
+                pieces.put_nowait(answer[len(streamed) :])
+            pieces.put_nowait(item)

@@ -123,11 +123,18 @@ def _formatter(shared: list[Processor], renderer: Processor) -> logging.Formatte
         foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _without_colors,
             structlog.processors.ExceptionRenderer(told_safely),
             redact,
             renderer,
         ],
     )
+
+
+def _without_colors(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Drop the second, coloured message that uvicorn puts beside each of its own."""
+    event.pop("color_message", None)
+    return event
 
 
 def _json() -> Processor:

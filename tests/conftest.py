@@ -3,4 +3,5 @@
 pytest_plugins = [
     "tests.fixtures.mariadb",
     "tests.fixtures.prefect_server",
+    "tests.fixtures.stack",
 ]

@@ -59,4 +59,5 @@ def own_documents() -> list[Path]:
     """Return this project's README and documentation."""
     from runtime.home import PROJECT
 
-    return [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+    documents = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+    return [document for document in documents if document.is_file()]

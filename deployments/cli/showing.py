@@ -121,5 +121,6 @@ def _measured(run: Run, events: Sequence[Event]) -> dict[str, Any]:
 
 
 def _context() -> str:
-    """Return what the chat may rest on: the README."""
-    return (PROJECT / "README.md").read_text(encoding="utf-8")[:CONTEXT_CHARS]
+    """Return what the chat may rest on: the README, where there is one."""
+    readme = PROJECT / "README.md"
+    return readme.read_text(encoding="utf-8")[:CONTEXT_CHARS] if readme.exists() else ""

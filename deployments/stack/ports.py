@@ -13,16 +13,16 @@ async def claim_port(host: str, port: int, setting: str, *, any_free: bool, wait
         host: the address to listen on.
         port: the wanted port; 0 asks for any.
         setting: the environment variable that sets it, for the message.
-        any_free: take another one when the wanted is busy.
+        any_free: take any free one; the usual ones would be raced for by stacks that start together.
         wait_seconds: how long a busy port is waited for (a stack that is still ending holds it).
 
     Raises:
         ConfigurationProblem: it is busy and no other may be taken.
     """
+    if any_free:
+        return _free_port(host)
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while port and not _is_free(host, port):
-        if any_free:
-            return _free_port(host)
         if asyncio.get_running_loop().time() >= deadline:
             raise ConfigurationProblem(
                 f"Port {port} of {host} is in use. Stop what listens there, set {setting}=<another port>,"

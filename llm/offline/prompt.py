@@ -21,9 +21,9 @@ _OBJECTIVE = "In adhering to this structure, your objective is:"
 _JSON_OUTPUTS = "Outputs will be a JSON object with the following fields."
 _TWO_STEP = ("As input, you will be provided with:\n", "Your outputs must contain:\n")
 _TWO_STEP_END = "You should lay out your outputs in detail"
-_REMINDER = re.compile(
-    r"\n*Respond with (?:the corresponding output fields, starting with the field `\[\["
-    r"|a JSON object in the following order of fields: )[^\n]*\Z"
+_REMINDERS = (
+    "Respond with the corresponding output fields, starting with the field `[[",
+    "Respond with a JSON object in the following order of fields: ",
 )
 _PARSED_TEXT = re.compile(r"`(?:\[\[ ## )?(\w+)(?: ## \]\])?` \(must be formatted as a valid Python str\)")
 _PARTIAL = "This is an example of the task, though some input or output fields are not supplied."
@@ -101,7 +101,7 @@ def _with_turns(
 ) -> Prompt:
     names, answers = [field.name for field in given], [field.name for field in outputs]
     last = next((i for i in reversed(range(len(turns))) if turns[i][0] == "user"), len(turns))
-    inputs = read_inputs(notation, _REMINDER.sub("", turns[last][1]), names) if turns else {}
+    inputs = read_inputs(notation, _without_reminder(turns[last][1])[0], names) if last < len(turns) else {}
     demos: list[Turn] = []
     history: list[Turn] = []
     for role, text in turns[:last]:
@@ -113,8 +113,8 @@ def _with_turns(
             else:
                 history.append(Turn({}, values))
             continue
-        reminded = _REMINDER.search(text)
-        known = read_inputs(notation, _REMINDER.sub("", text).removeprefix(_PARTIAL).strip(), names)
+        text, reminded = _without_reminder(text)
+        known = read_inputs(notation, text.removeprefix(_PARTIAL).strip(), names)
         # Only what was really said before carries the reminder; tool results follow inside a conversation.
         (history if reminded or history or not known else demos).append(Turn(known or {"said": text}, {}))
     for turn in history:
@@ -149,6 +149,14 @@ def _plain(system: str, turns: list[tuple[str, str]], request: "Request") -> Pro
     elif asked:
         notation = Notation.JSON
     return Prompt(notation, system.strip(), {"message": message}, outputs, history=history)
+
+
+def _without_reminder(text: str) -> tuple[str, bool]:
+    """Return a message without the line on the form of the answer, and whether it ended with one."""
+    at = max(text.rfind(reminder) for reminder in _REMINDERS)
+    if at < 0 or "\n" in text[at:]:
+        return text, False
+    return text[:at].rstrip(), True
 
 
 def _json_notes(structure: str) -> dict[str, str]:

@@ -39,6 +39,7 @@ _ORDERS = re.compile(
 )
 _NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)
 _NAMES = ("document", "source", "title", "name", "file", "id")
+_MOST_SENTENCES = 40_000
 _TEXTS = ("text", "content", "body")
 _SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
 _SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
@@ -110,8 +111,9 @@ class Reading:
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """All sentences of the material."""
-        return [sentence for source in self.material for sentence in sentences(source)]
+        """All sentences of the material; in very long material short ones are joined, so that they stay few."""
+        least = max(2, sum(len(source.text) for source in self.material) // _MOST_SENTENCES)
+        return [sentence for source in self.material for sentence in sentences(source, least)]
 
     @cached_property
     def everything(self) -> str:

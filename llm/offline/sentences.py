@@ -74,15 +74,18 @@ class Ranked:
     shared: tuple[str, ...]
 
 
-def sentences(source: Source) -> Iterator[Sentence]:
-    """Yield the sentences of a source in their order."""
+def sentences(source: Source, least: int = 2) -> Iterator[Sentence]:
+    """Yield the sentences of a source in their order; what is shorter than `least` joins the next one."""
     text, start = source.text, 0
-    for match in _BREAK.finditer(text):
-        at = match.start()
+    match = _BREAK.search(text, least)
+    while match:
+        at, end = match.start(), match.end()
         if text[at] == "." and text.endswith(_NO_END, max(start, at - 6), at):
+            match = _BREAK.search(text, end)
             continue
-        yield from _cut(source, start, match.end())
-        start = match.end()
+        yield from _cut(source, start, end)
+        start = end
+        match = _BREAK.search(text, start + least)
     yield from _cut(source, start, len(text))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,9 +10,11 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from api import listener
+from api.listener import Listener
 from api.tail import EventTail
-from contracts.runs import Event, Origin
+from contracts.runs import Event, Origin, RunStatus
 from database.engine import Database, open_database
+from database.events import last_seqs, read_events
 from database.runs import accept_run
 from database.settings import DatabaseSettings
 from runtime.errors import Unavailable
@@ -41,6 +44,11 @@ async def run_id(store: Database) -> UUID:
         accept_run, pipeline="probe", pool="interactive", params={}, owner="local", origin=Origin.API
     )
     return run.id
+
+
+async def log_behind(store: Database, run_id: UUID, seq: int) -> list[Event]:
+    async with store.read() as session:
+        return await read_events(session, run_id, seq)
 
 
 async def all_of(tail: EventTail, run_id: UUID, after: int = 0) -> list[Event]:
@@ -146,6 +154,79 @@ async def test_an_outage_delays_but_loses_nothing(
 
     async with asyncio.timeout(5):
         assert [event.seq for event in await listening] == [1, 2, 3, 4, 5]
+
+
+async def test_an_event_that_comes_while_the_table_is_read_is_heard_at_once(
+    store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """The read began too early to see it, and the wake-up came too early to be waited for."""
+    hearing = Listener(store, run_id, seq=1)
+
+    async def read_too_early(*args: Any) -> list[Event]:
+        seen = await read_events(*args)
+        await say(store, run_id, "late")
+        hearing.offer(await log_behind(store, run_id, 1))
+        monkeypatch.undo()
+        return seen
+
+    monkeypatch.setattr(listener, "read_events", read_too_early)
+    assert [event.seq for event in await hearing.next(1)] == [2]
+
+
+async def test_an_event_before_the_first_look_is_heard(
+    tail: EventTail, store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """After the listener's own reading and before the tail knows where the log stands."""
+    may_look = asyncio.Event()
+
+    async def look_late(*args: Any) -> dict[UUID, tuple[int, RunStatus]]:
+        await may_look.wait()
+        return await last_seqs(*args)
+
+    monkeypatch.setattr("api.tail.last_seqs", look_late)
+    async with tail.listen(run_id) as hearing:
+        assert [event.seq for event in await hearing.next(1)] == [1]
+        await say(store, run_id, "between")
+        may_look.set()
+        assert [event.seq for event in await hearing.next(1)] == [2]
+
+
+async def test_a_gap_is_filled_from_the_table(store: Database, run_id: UUID):
+    hearing = Listener(store, run_id, seq=0)
+    await hearing.next(1)
+    await say(store, run_id, "missed", "offered")
+    hearing.offer(await log_behind(store, run_id, 2))
+
+    assert [event.seq for event in await hearing.next(1)] == [2, 3]
+
+
+async def test_an_event_that_was_heard_is_not_heard_again(store: Database, run_id: UUID):
+    """The table and the buffer overlap whenever somebody joins."""
+    hearing = Listener(store, run_id, seq=0)
+    await say(store, run_id, "a", "b")
+    hearing.offer(await log_behind(store, run_id, 0))
+    await hearing.next(1)
+    await say(store, run_id, "c")
+    hearing.offer(await log_behind(store, run_id, 1))
+
+    assert [event.seq for event in await hearing.next(1)] == [4]
+
+
+async def test_a_reading_that_fails_is_done_again(
+    store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """Also when no further event comes that would show the gap."""
+    monkeypatch.setattr(listener, "PAUSE_AFTER_ERROR_SECONDS", 0.01)
+    await succeed(store, await begin(store))
+
+    async def fail_once(*_args: Any) -> list[Event]:
+        monkeypatch.setattr(listener, "read_events", read_events)
+        raise Unavailable("The results database does not answer.", "database_unavailable")
+
+    monkeypatch.setattr(listener, "read_events", fail_once)
+    hearing = Listener(store, run_id, seq=0)
+    assert await hearing.next(1) == []
+    assert [event.seq for event in await hearing.next(1)] == [1, 2, 3, 4]
 
 
 async def test_nobody_listening_means_nobody_reading(tail: EventTail, run_id: UUID):

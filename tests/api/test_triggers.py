@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from httpx2 import AsyncClient
 
+from contracts.probe import ProbeParams
 from contracts.runs import Run
 from database.engine import Database
 from database.runs import list_runs
@@ -45,7 +46,7 @@ async def test_parameters_are_stored_with_every_default_written_out(client: Asyn
     await client.post(PROBE, json={})
 
     (run,) = await all_runs(store)
-    assert run.params == {"steps": 3, "calls_per_step": 0, "step_seconds": 0, "fail_at": None}
+    assert run.params == ProbeParams().model_dump(mode="json")
 
 
 async def test_waiting_answers_with_the_result_when_it_comes_in_time(client: AsyncClient, store: Database):

@@ -62,7 +62,9 @@ def test_prefects_own_reader_finds_the_same_deployments():
         (("deployments:", "deployments: ["), "is not YAML"),
     ],
 )
-def test_what_we_would_not_register_is_refused_with_its_place(tmp_path: Path, change: tuple[str, str], told: str):
+def test_what_we_would_not_register_is_refused_with_its_place(
+    tmp_path: Path, change: tuple[str, str], told: str
+):
     """Prefect knows more keys than we hand over; a key that is silently ignored misleads."""
     file = tmp_path / "prefect.yaml"
     file.write_text(PREFECT_YAML.read_text().replace(*change, 1))

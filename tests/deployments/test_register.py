@@ -1,7 +1,7 @@
 """Registering with a real Prefect server."""
 
+import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,9 @@ async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
 
 async def registered(client: PrefectClient) -> dict[str, dict[str, Any]]:
     """Return what the server knows of each deployment, without what changes with time."""
-    found = {each.full_name: await client.read_deployment_by_name(each.full_name) for each in read_deployments()}
+    found = {
+        each.full_name: await client.read_deployment_by_name(each.full_name) for each in read_deployments()
+    }
     fields = {
         "id",
         "entrypoint",
@@ -79,21 +81,24 @@ async def test_a_schedule_that_someone_paused_stays_paused(client: PrefectClient
     assert schedule.active is False
 
 
-async def test_prefects_own_deploy_command_registers_the_same(client: PrefectClient, prefect_server: PrefectServer):
+async def test_prefects_own_deploy_command_registers_the_same(
+    client: PrefectClient, prefect_server: PrefectServer
+):
     """Whoever works with Prefect's tools need not learn ours."""
     await register(read_deployments())
     ours = await registered(client)
 
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+    done = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "prefect", "--no-prompt", "deploy", "--all"),
         cwd=ROOT,
         env=os.environ | {"PREFECT_API_URL": prefect_server.url, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
+    said, _ = await done.communicate()
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, said.decode()
     assert await registered(client) == ours
 
 

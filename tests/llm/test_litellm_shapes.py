@@ -116,7 +116,7 @@ async def test_a_long_prompt_is_priced_by_litellm_where_the_map_has_tiers(
         and entry.get("mode") == "chat"
         and "input_cost_per_token_above_272k_tokens" in entry
     )
-    door = await open_door(model, kind="openai", cost=None)
+    door = await open_door(model, kind="openai", cost=None, policies={"timeout_seconds": 20})
     engine = door.lm("chat", calls).engine.twin
     request = asked("word" * 300_000)
 

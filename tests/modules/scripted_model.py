@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 import dspy
 from dspy.lm15 import (
@@ -10,7 +11,6 @@ from dspy.lm15 import (
     Response,
     StreamDeltaEvent,
     StreamEndEvent,
-    StreamEvent,
     StreamStartEvent,
     TextDelta,
     Usage,
@@ -66,7 +66,7 @@ class _Awaited:
     async def complete(self, request: Request) -> Response:
         return self.model.answer(request)
 
-    async def stream(self, request: Request) -> AsyncIterator[StreamEvent]:
+    async def stream(self, request: Request) -> AsyncIterator[Any]:
         self.model.streamed += 1
         text = self.model.answer(request).text or ""
         step = self.model.piece or len(text) or 1
@@ -84,4 +84,7 @@ def text_of(request: Request) -> str:
 
 def fields(**values: str) -> str:
     """An answer as ChatAdapter asks for it."""
-    return "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in values.items()) + "\n\n[[ ## completed ## ]]\n"
+    return (
+        "\n\n".join(f"[[ ## {name} ## ]]\n{value}" for name, value in values.items())
+        + "\n\n[[ ## completed ## ]]\n"
+    )

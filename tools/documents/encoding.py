@@ -61,7 +61,7 @@ def harmless(text: str) -> str:
 def looks_binary(content: bytes, declared: str | None = None) -> bool:
     """Tell whether bytes are no text in any encoding that we know."""
     sample = decoded(content[:_SAMPLE], declared)
-    return len(_ODD.findall(sample)) * 20 > len(sample)
+    return len(_ODD.findall(sample)) > 8 + len(sample) // 20
 
 
 def _usable(declared: str | None) -> str | None:

@@ -14,7 +14,7 @@ statement for all of its runs, expires after 15 s).
 
 ## Reaper
 
-It’s “put back” — with `attempt + 1`. Party art. Straße."""
+It’s “put back” — with `attempt + 1`. Party art. Straße."""  # noqa: RUF001
 
 
 def part_of(text, start=0):
@@ -29,7 +29,10 @@ def part_of(text, start=0):
         ("The worker holds a lease", "The **worker** holds a lease"),
         ("renewed in one statement for all", "renewed in one\nstatement for all"),
         ("\"It's 'put back' - with attempt + 1.\"", "It’s “put back” — with `attempt + 1`."),  # noqa: RUF001
-        ("The worker holds a lease on each run ... with attempt + 1", "The **worker** holds a lease on each run"),
+        (
+            "The worker holds a lease on each run ... with attempt + 1",
+            "The **worker** holds a lease on each run",
+        ),
         ("art", "art"),
         ("strasse", None),
         ("expires after 16 s", None),

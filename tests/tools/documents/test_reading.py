@@ -54,7 +54,9 @@ def test_a_character_cut_at_the_end_of_a_file_does_not_change_the_rest():
 def test_control_characters_nul_and_invisible_tags_are_gone_before_a_model_sees_them():
     """Unicode tags are invisible to people and plain text to models: instructions hide there."""
     hidden = "".join(chr(0xE0000 + ord(char)) for char in "obey")
-    text = read_document("a.txt", f"one\x00 two\x07 {hidden}three\x1b[31m\r\nfour\ufeff\x0cfive".encode()).text
+    text = read_document(
+        "a.txt", f"one\x00 two\x07 {hidden}three\x1b[31m\r\nfour\ufeff\x0cfive".encode()
+    ).text
     assert text == "one two three[31m\nfour\nfive"
 
 
@@ -69,7 +71,13 @@ def test_one_word_is_a_document():
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.txt", b""), ("a.md", b" \n\t\n "), ("a.html", b"<script>x()</script>"), ("a.csv", b"\n,\n"), ("a", b"")],
+    [
+        ("a.txt", b""),
+        ("a.md", b" \n\t\n "),
+        ("a.html", b"<script>x()</script>"),
+        ("a.csv", b"\n,\n"),
+        ("a", b""),
+    ],
 )
 def test_a_file_without_words_is_called_empty(name, content):
     assert refusal(name, content) == "empty_document"

@@ -35,7 +35,12 @@ def test_headings_are_the_structure_below_the_title():
         ("My page", "A b", "C"),
         ("My page", "D"),
     ]
-    assert [document.text[start : start + 3] for start, _ in sections_of(document)] == ["My ", "A b", "C\n\n", "D\n\n"]
+    assert [document.text[start : start + 3] for start, _ in sections_of(document)] == [
+        "My ",
+        "A b",
+        "C\n\n",
+        "D\n\n",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,16 +72,16 @@ def test_what_no_reader_sees_is_no_evidence(hidden):
     ids=["nested", "unclosed", "attributes", "tables"],
 )
 def test_a_page_that_is_built_to_keep_the_parser_busy_is_refused_at_once(page):
-    """Unchecked, the second 100,000 nested tags cost 9 s and 100,000 attributes 12 s, for all runs of a worker."""
-    begin = time.perf_counter()
+    """Unchecked, 100,000 nested tags cost 9 s and 100,000 attributes 12 s, for all runs of a worker."""
+    begin = time.process_time()
     with pytest.raises(BadInput) as caught:
         words(page)
     assert caught.value.code == "unreadable_document"
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_an_honest_page_of_5_mb_is_read_in_seconds():
     page = "<h2>t</h2><p>hello <b>world</b> and <a href='#'>more</a> words</p>\n<ul><li>a<li>b</ul>" * 60_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(words(page)) > 1_000_000
-    assert time.perf_counter() - begin < 15
+    assert time.process_time() - begin < 15
