@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.children import Children, answers
+from benchmarks.children import Children
 from deployments.stack.presence import running_stack
 
 START_SECONDS = 120
@@ -64,8 +64,8 @@ def start_stack(children: Children, settings: Mapping[str, str]) -> Stack:
     process = children.start("millrace-up", "python", "-m", "deployments.cli", "up", environment=environment)
 
     def ready() -> bool:
-        note = running_stack(folder)
-        return note is not None and answers(f"{note.api_url}/readyz")
+        # Its own word: /readyz is true before the deployments are registered.
+        return "Millrace is up." in children.log("millrace-up").read_text(encoding="utf-8")
 
     children.wait_for("millrace-up", ready, START_SECONDS)
     note = running_stack(folder)

@@ -42,8 +42,10 @@ def create_server() -> "FastAPI":
     """Build the server's app; Prefect's environment must be set by then."""
     from prefect.server.api.server import create_app
 
+    from deployments.prefect_orm import leave_hybrids_out_of_bulk_inserts
     from deployments.prefect_sqlite import take_turns
 
+    leave_hybrids_out_of_bulk_inserts()
     take_turns()
     return create_app(final=True)
 

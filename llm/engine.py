@@ -84,6 +84,10 @@ class AsyncEngine:
     async def aclose(self) -> None:
         """Do nothing: connections belong to the door."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AsyncEngine":
+        # DSPy copies programs with the LM in them (BestOfN, optimizers): a loop and a journal are no copies.
+        return self
+
     async def _complete(self, request: "Request") -> "Response":
         call = self._numbered(request)
         answer = await self._reserve(call)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runtime.errors import MillraceError
 
 # Warnings inside LiteLLM's calls: by pydantic about its models, by aiohttp about prompts over 1 MB. Where
-# warnings are errors (in tests), they break a stream off, so tests that call over LiteLLM must ignore them too.
+# warnings are errors (in tests), they break a stream off, so tests that use LiteLLM must ignore them too.
 NOISE = (
     r"Accessing the 'model_(computed_)?fields' attribute",
     r"Item '\w+' on TypedDict class",

@@ -1,6 +1,6 @@
 """The synchronous twin: optimizers call programs in threads, but the calls are made on the door's loop."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm.crossing import iterated_from, waited_for
 from llm.engine import AsyncEngine
@@ -44,6 +44,9 @@ class SyncEngine:
 
     def close(self) -> None:
         """Do nothing: connections belong to the door."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SyncEngine":
+        return self  # as its twin
 
 
 def _parameters(supports: frozenset[str]) -> frozenset[str]:

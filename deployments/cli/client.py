@@ -15,7 +15,7 @@ from pydantic import Field
 from contracts.chat import Chat, Message
 from contracts.runs import Event, Run
 from deployments.cli.sse import Sent, read_events
-from deployments.stack.plan import ApiAddress
+from deployments.stack.plan import LOOPBACK, ApiAddress
 from deployments.stack.presence import running_stack
 from runtime.errors import BadInput, MillraceError, Unavailable
 from runtime.home import home
@@ -27,7 +27,6 @@ RECONNECTS = 10
 # The API takes 6 MiB a request.
 UPLOAD_BYTES = 5 * 1024 * 1024
 UPLOAD_FILES = 50
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ClientSettings(Slice):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-QUESTION = "What do these documents promise to someone who uses this project, and what proves it?"
+QUESTION = "Which decisions are enforced, and by which tests?"
 
 
 def demo(
@@ -28,6 +28,7 @@ def demo(
     - `millrace demo --json`
     """
     import asyncio
+    import time
 
     from deployments.cli.any_stack import some_stack
     from deployments.cli.console import err, out, say, say_json
@@ -43,8 +44,10 @@ def demo(
 
     async def show() -> dict[str, Any]:
         end_on_signals()
+        began = time.monotonic()
         async with some_stack(err()) as urls:
-            return await show_everything(urls, documents, question, people)
+            ready = round(time.monotonic() - began, 1)
+            return {"ready_seconds": ready, **await show_everything(urls, documents, question, people)}
 
     try:
         shown = asyncio.run(show())

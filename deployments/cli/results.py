@@ -8,8 +8,8 @@ from contracts.chat import ChatTurnResult
 from contracts.pipelines import ANALYSIS, CHAT_TURN
 from contracts.runs import Run, RunStatus
 
-SHOWN_FINDINGS = 5
-SHOWN_QUOTE_CHARS = 160
+SHOWN_POINTS = 5
+SHOWN_CHARS = 240
 
 
 def lines_of(run: Run, *, answer_shown: bool = False) -> Iterator[str]:
@@ -43,11 +43,11 @@ def report_lines(result: AnalysisResult) -> Iterator[str]:
     ):
         if points:
             yield f"{title}:"
-            yield from (f"  - {point}" for point in points)
+            yield from (f"  - {_shortened(point)}" for point in points[:SHOWN_POINTS])
     if result.findings:
         yield "Findings:"
-    for finding in sorted(result.findings, key=lambda each: -each.relevance)[:SHOWN_FINDINGS]:
-        yield f"  - {finding.claim}"
+    for finding in sorted(result.findings, key=lambda each: -each.relevance)[:SHOWN_POINTS]:
+        yield f"  - {_shortened(finding.claim)}"
         for evidence in finding.evidence[:1]:
             quote = " ".join(evidence.quote.split())
             place = ", ".join(filter(None, (evidence.document, evidence.section)))
@@ -68,4 +68,4 @@ def _duration(run: Run) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN_QUOTE_CHARS else f"{text[: SHOWN_QUOTE_CHARS - 1]}…"
+    return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"

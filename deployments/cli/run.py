@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913  each is an option
                 await _add_documents(api, pipeline, params, documents)
             started = await api.start_run(pipeline, params, key)
             if follow:
-                return await _follow(api, started)
+                return await _follow(api, started, as_json=as_json)
             return await api.finished(started.id) if wait else started
 
     ended = asyncio.run(start())
@@ -85,12 +85,12 @@ async def _add_documents(api: "Api", pipeline: str, params: dict[str, Any], docu
     ]
 
 
-async def _follow(api: "Api", started: "Run") -> "Run":
+async def _follow(api: "Api", started: "Run", *, as_json: bool) -> "Run":
     from deployments.cli.console import err, out, say
     from deployments.cli.telling import Telling
 
     say(f"run {started.id}", err())
-    with Telling(out(), err()) as telling:
+    with Telling(err() if as_json else out(), err()) as telling:
         async for event in api.events(started.id):
             telling.tell(event)
     return await api.run(started.id)

@@ -9,16 +9,15 @@ from uuid import UUID
 
 from rich.console import Console
 
-from contracts.chat import Message
+from contracts.chat import MAX_MESSAGE_CHARS, Message
 from contracts.runs import Event, EventKind, Run, RunStatus
 from deployments.cli.client import Api
 from deployments.cli.console import err, say
+from deployments.cli.demo import own_documents
 from deployments.cli.results import lines_of
 from deployments.cli.telling import Telling
 from runtime.errors import MillraceError
-from runtime.home import PROJECT
 
-CONTEXT_CHARS = 20_000
 TURNS = (
     ("direct", "What happens to a model call that has finished when its process dies?"),
     ("careful", "And what does the warm worker do?"),
@@ -121,6 +120,5 @@ def _measured(run: Run, events: Sequence[Event]) -> dict[str, Any]:
 
 
 def _context() -> str:
-    """Return what the chat may rest on: the README, where there is one."""
-    readme = PROJECT / "README.md"
-    return readme.read_text(encoding="utf-8")[:CONTEXT_CHARS] if readme.exists() else ""
+    """Return what the chat may rest on: as much of this project's own documents as it may be given."""
+    return "\n\n".join(path.read_text(encoding="utf-8") for path in own_documents())[:MAX_MESSAGE_CHARS]

@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
+import httpx
 from pydantic import Field
 
 from contracts.pipelines import Pool
@@ -12,11 +14,14 @@ from deployments.settings import PrefectSettings, StackSettings
 from deployments.stack.child import Command
 from deployments.stack.ports import claim_port
 from deployments.stack.presence import ended_badly
+from runtime.errors import ConfigurationProblem
 from runtime.home import home
 from runtime.settings import Slice
 
 # The workers finish or put back their runs in this time before the stack would kill them.
 MARGIN_SECONDS = 5
+PATIENCE_SECONDS = 5
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ApiAddress(Slice):
@@ -53,7 +58,7 @@ async def make_plan(*, free_ports: bool) -> Plan:
         free_ports: take another port where the wanted one is busy.
 
     Raises:
-        ConfigurationProblem: a port is busy.
+        ConfigurationProblem: a port is busy, or the Prefect server of PREFECT_API_URL does not answer.
     """
     folder, settings, prefect, api = home(), StackSettings(), PrefectSettings(), ApiAddress()
     patience = settings.stack_stop_seconds if ended_badly(folder) else 0
@@ -68,18 +73,17 @@ async def make_plan(*, free_ports: bool) -> Plan:
             "WORKER_DRAIN_SECONDS", str(max(0, settings.stack_stop_seconds - MARGIN_SECONDS))
         ),
     }
-    if prefect.prefect_api_url is None:
-        host = prefect.prefect_server_api_host
+    embedded = await _embedded_wanted(prefect)
+    if embedded:
+        host, port = prefect.prefect_server_api_host, prefect.prefect_server_api_port
         port = await claim_port(
-            host,
-            prefect.prefect_server_api_port,
-            "PREFECT_SERVER_API_PORT",
-            any_free=free_ports,
-            wait_seconds=patience,
+            host, port, "PREFECT_SERVER_API_PORT", any_free=free_ports, wait_seconds=patience
         )
         environment |= {"PREFECT_SERVER_API_HOST": host, "PREFECT_SERVER_API_PORT": str(port)}
-        prefect = PrefectSettings(prefect_server_api_host=host, prefect_server_api_port=port)
-    environment["PREFECT_API_URL"] = prefect.url
+        prefect_url = f"http://{_reachable(host)}:{port}/api"
+    else:
+        prefect_url = prefect.url.rstrip("/")
+    environment["PREFECT_API_URL"] = prefect_url
 
     def command(name: str, module: str, *args: str) -> Command:
         return Command(name, module, args, environment)
@@ -87,7 +91,7 @@ async def make_plan(*, free_ports: bool) -> Plan:
     return Plan(
         folder=folder,
         api_url=f"http://{_reachable(api.api_host)}:{api_port}",
-        prefect_api_url=prefect.url,
+        prefect_api_url=prefect_url,
         settings=settings,
         migrate=command("migrate", "deployments.cli", "migrate"),
         register=command("register", "deployments.register"),
@@ -95,8 +99,36 @@ async def make_plan(*, free_ports: bool) -> Plan:
         workers=tuple(
             command(f"worker-{pool}", "deployments.worker", "--pool", pool) for pool in get_args(Pool)
         ),
-        prefect=command("prefect", "deployments.server") if prefect.prefect_api_url is None else None,
+        prefect=command("prefect", "deployments.server") if embedded else None,
     )
+
+
+async def _embedded_wanted(settings: PrefectSettings) -> bool:
+    """Whether Prefect's server is ours to start.
+
+    It is, too, when PREFECT_API_URL is where ours will listen: `millrace up` itself tells people to set it,
+    for Prefect's own commands, and the next `millrace up` of that shell finds it.
+    """
+    told = settings.prefect_api_url
+    if told is None:
+        return True
+    if await _prefect_answers(told):
+        return False
+    if urlsplit(told).port == settings.prefect_server_api_port and urlsplit(told).hostname in LOOPBACK:
+        return True
+    raise ConfigurationProblem(
+        f"PREFECT_API_URL={told} does not answer. Start that server, or unset the variable:"
+        " `millrace up` then starts one of its own.",
+        code="prefect_unavailable",
+    )
+
+
+async def _prefect_answers(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False) as client:
+            return (await client.get(f"{url.rstrip('/')}/health")).is_success
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
 
 
 def _reachable(host: str) -> str:

@@ -77,9 +77,14 @@ def field_list(text: str) -> list[Field]:
     return found
 
 
-def noted(field: Field, note: str) -> Field:
-    """Return the field with the type that a note of the prompt tells, where it tells more than the name."""
+def noted(field: Field, note: str, *, in_json: bool) -> Field:
+    """Return the field with the type that a note of the prompt tells, where it tells more than the name.
+
+    Notes spell the values of an enum without quotes; in JSON whole numbers among them are numbers.
+    """
     schema = _from_note(note, field.schema)
+    if in_json and "enum" not in field.schema and all(re.fullmatch(r"-?\d+", str(option)) for option in schema.get("enum", [""])):
+        schema = {"enum": [int(option) for option in schema["enum"]]}
     bounds = {key: value for key, value in field.schema.items() if key in _BOUNDS.values()}
     return Field(field.name, {**schema, **bounds}, field.description, field.type_name, field.as_json)
 

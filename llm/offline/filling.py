@@ -8,6 +8,7 @@ from llm.offline.classify import choose, learned
 from llm.offline.fields import Field, Schema
 from llm.offline.judge import better_of
 from llm.offline.length import items
+from llm.offline.notation import json_text
 from llm.offline.numbers import fitted, note, number, truth
 from llm.offline.reading import Reading
 from llm.offline.slots import Slot
@@ -17,6 +18,7 @@ from llm.offline.words import spoken
 _USUAL_ITEMS = 5
 _USUAL_ENTRIES = 3
 _CHOSEN_SHARE = 0.3  # of the evidence from which on an option joins a list of several
+_NARROWER = {"format", "pattern", "enum", "const", "anyOf", "oneOf", "minLength", "maxLength", "contentMediaType"}
 _JUDGEMENTS = {"problem": judge.problems, "gap": judge.gaps, "conflict": judge.disagreements}
 
 
@@ -38,6 +40,8 @@ def value(slot: Slot, reading: Reading, *, needed: bool = True) -> Any:
     branches = schema.get("anyOf") or schema.get("oneOf")
     if branches:
         return _branch(slot, branches, reading, needed=needed)
+    if schema.get("contentMediaType") == "application/json":
+        return json_text(value(replace(slot, schema=schema.get("contentSchema", {})), reading))
     kind = schema.get("type")
     if isinstance(kind, list):
         return _branch(slot, [{**schema, "type": one} for one in kind], reading, needed=needed)
@@ -127,7 +131,7 @@ def _array(slot: Slot, reading: Reading) -> list[Any]:
 def _items(slot: Slot, schema: Schema, reading: Reading, most: int) -> list[Any]:
     inner = slot.within(slot.name, schema, in_list=True).resolved()
     kind = inner.schema.get("type")
-    plain_text = kind in {"string", None} and not {"format", "pattern", "enum", "anyOf"} & set(inner.schema)
+    plain_text = kind in {"string", None} and not _NARROWER & set(inner.schema)
     judged = next((_JUDGEMENTS[name] for name in _JUDGEMENTS if name in slot.kinds), None)
     if plain_text and judged:
         return list(judged(reading)[:most])
@@ -138,7 +142,7 @@ def _items(slot: Slot, schema: Schema, reading: Reading, most: int) -> list[Any]
         note(choice, reading)
         enough = [one for one in inner.schema["enum"] if choice.shares[str(one)] >= _CHOSEN_SHARE]
         return enough[:most] or [choice.option]
-    if plain_text or kind == "object" or "properties" in inner.schema:
+    if kind in {"string", "object"} or plain_text or "properties" in inner.schema:
         if inner.focus is not None:
             chosen = [inner.focus]
         else:

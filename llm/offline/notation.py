@@ -78,7 +78,7 @@ def _sections(text: str, names: list[str], header: re.Pattern[str]) -> dict[str,
         if match[1] in waiting:
             found.append((match[1], match.start(), match.end()))
             waiting = waiting[waiting.index(match[1]) + 1 :]
-    ends = [start for _, start, _ in found[1:]] + [len(text)]
+    ends = [start for _, start, _ in found[1:]] + [len(text)] * bool(found)
     # Only the layout's own breaks go: offsets into a value must be those of the value that was given.
     return {
         name: text[start:end].removeprefix("\n").rstrip()

@@ -112,7 +112,7 @@ def _graded(slot: Slot, reading: Reading, low: float | None, high: float | None)
 
 
 def _found(slot: Slot, reading: Reading, low: float | None, high: float | None) -> float | None:
-    text = slot.focus.sentence.text if slot.focus is not None else reading.everything
+    text = slot.focus.sentence.text if slot.focus is not None else reading.nearby
     named = labelled(slot.name, text)
     value = number_near(slot.wish, named, low, high) if named else None
     if value is None:

@@ -77,7 +77,7 @@ def _structured(system: str, turns: list[tuple[str, str]]) -> Prompt:
     notation = Notation.JSON if is_json else Notation.MARKED
     notes = _json_notes(structure) if is_json else _marked_notes(structure)
     parsed = set(_PARSED_TEXT.findall(last[-20_000:]))
-    outputs = [noted(field, notes.get(field.name, "")) for field in field_list(outputs_part)]
+    outputs = [noted(field, notes.get(field.name, ""), in_json=is_json) for field in field_list(outputs_part)]
     outputs = [Field(f.name, f.schema, f.description, f.type_name, as_json=f.name in parsed) for f in outputs]
     instructions = "\n".join(line.removeprefix(" " * 8) for line in objective.splitlines()).strip()
     return _with_turns(notation, instructions, given, outputs, turns)

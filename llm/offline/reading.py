@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from llm.offline.prompt import Prompt
-from llm.offline.sentences import Ranked, Sentence, Source, rank, sentences
+from llm.offline.sentences import Index, Ranked, Sentence, Source, index, rank, sentences
 from llm.offline.words import spoken, stems, word_count
 
 _QUESTION = "question query message request task topic focus ask prompt goal"
@@ -39,7 +39,8 @@ _ORDERS = re.compile(
 )
 _NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)
 _NAMES = ("document", "source", "title", "name", "file", "id")
-_MOST_SENTENCES = 40_000
+_BEST = 5
+_MOST_SENTENCES = 100_000
 _TEXTS = ("text", "content", "body")
 _SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
 _SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
@@ -53,6 +54,7 @@ class Reading:
     prompt: Prompt
     reasons: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    _indexes: dict[str, Index] = field(default_factory=dict)
     _ranked: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
 
     @cached_property
@@ -122,17 +124,25 @@ class Reading:
             self.prompt.inputs[name] for name in self.prompt.inputs if self.roles[name] != "aside"
         )
 
+    @cached_property
+    def nearby(self) -> str:
+        """All current inputs, after the sentences that speak most of the question: where single values are sought."""
+        best = self.ranked(self.question)[:_BEST] if self.question else []
+        return "\n".join([*(one.sentence.text for one in best if one.shared), self.everything])
+
     def ranked(self, query: str, hint: str = "") -> list[Ranked]:
         """Return the material's sentences, the most telling for a query first."""
         if (query, hint) not in self._ranked:
-            self._ranked[query, hint] = rank(self.sentences, query, hint) if self.sentences else []
+            if query not in self._indexes:
+                self._indexes[query] = index(self.sentences, query)
+            self._ranked[query, hint] = rank(self._indexes[query], hint)
         return self._ranked[query, hint]
 
     @cached_property
     def remembered(self) -> list[Ranked]:
         """What was said earlier that speaks of the question, the most telling first; questions left out."""
         facts = [one for source in self.said for one in sentences(source) if not one.text.endswith("?")]
-        return rank(facts, self.question) if facts else []
+        return rank(index(facts, self.question))
 
     def of_role(self, role: str) -> str:
         """Return the inputs of one role in one text."""

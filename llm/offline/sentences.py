@@ -24,6 +24,7 @@ _NO_END = ("Mr", "Mrs", "Ms", "Dr", "St", "No", "vs", "e.g", "i.e", "cf", "appro
 _LEAD = re.compile(r"^(?:[#>*+\-\u2022|\s]|\d{1,3}[.)]\s)+")
 _LONGEST = 500  # characters; a longer run without an end is cut between words
 _FULLY_READ = 6_000  # sentences; of longer texts only those that share a word with the question, and a sample
+_SAMPLED = 1_000  # of these, to know which words are rare
 _SHORT = 4  # words; shorter sentences are headings and remains
 _NEIGHBOUR = 0.15  # of its predecessor's overlap counts for a sentence ("She was born in 1815.")
 
@@ -89,35 +90,46 @@ def sentences(source: Source, least: int = 2) -> Iterator[Sentence]:
     yield from _cut(source, start, len(text))
 
 
-def rank(found: Sequence[Sentence], query: str, hint: str = "") -> list[Ranked]:
-    """Return sentences, the most telling first; ties in the order of the text.
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Sentences read for one query: their stems, in how many each stem occurs, and how rare the asked ones are."""
 
-    Args:
-        found: the sentences to choose from.
-        query: what is asked; words of it count by their rarity.
-        hint: what else is known of the wish (a field's description): counts a little, and only where it occurs.
-    """
+    sentences: Sequence[Sentence]
+    read: list[dict[str, None]]
+    seen_in: Counter[str]
+    rarity: dict[str, float]
+
+
+def index(found: Sequence[Sentence], query: str) -> Index:
+    """Read sentences for a query, words of which count by their rarity."""
     asked = list(dict.fromkeys(stems(query)))
     found = _worth_reading(found, asked)
     read = [dict.fromkeys(stems(sentence.text)) for sentence in found]
     seen_in = Counter(word for words in read for word in words)
     rarity = {word: log(1 + len(found) / (0.5 + seen_in[word])) for word in asked}
-    hinted = {word: 0.2 for word in dict.fromkeys(stems(hint)) if word in seen_in and word not in rarity}
+    return Index(found, read, seen_in, rarity)
+
+
+def rank(asked: Index, hint: str = "") -> list[Ranked]:
+    """Return sentences, the most telling first; ties in the order of the text.
+
+    Args:
+        asked: the sentences to choose from, read for what is asked.
+        hint: what else is known of the wish (a field's description): it counts a little, where it occurs.
+    """
+    seen_in, rarity = asked.seen_in, asked.rarity
+    hinted = {word for word in stems(hint) if word in seen_in and word not in rarity}
     whole = sum(rarity.values())
     ranked, before = [], 0.0
-    for i, (sentence, words) in enumerate(zip(found, read, strict=True)):
-        shared = tuple(word for word in asked if word in words)
-        overlap = sum(rarity[word] for word in shared) / whole if whole else 0.0
+    for i, (sentence, words) in enumerate(zip(asked.sentences, asked.read, strict=True)):
+        shared = tuple(word for word in rarity if word in words)
+        overlap = min(1.0, sum(rarity[word] for word in shared) / whole) if whole else 0.0
         central = sum(log(seen_in[word]) for word in words if seen_in[word] > 1) / sqrt(1 + len(words))
-        early = 1 / (1 + 10 * i / len(found))
-        telling = (
-            0.12 * min(1.0, central / 4)
-            + 0.08 * early
-            + 0.1 * min(1.0, sum(hinted.get(w, 0.0) for w in words))
-        )
-        whole_sentence = 1.0 if len(words) >= _SHORT and _is_prose(sentence) else 0.4
-        score = (overlap + _NEIGHBOUR * before + telling) * whole_sentence
-        ranked.append(Ranked(sentence, score, min(1.0, overlap), shared))
+        early = 1 / (1 + 10 * i / len(asked.sentences))
+        wished = sum(word in hinted for word in words)
+        telling = 0.12 * min(1.0, central / 4) + 0.08 * early + 0.02 * min(5, wished)
+        good = 1.0 if len(words) >= _SHORT and _is_prose(sentence) else 0.4
+        ranked.append(Ranked(sentence, (overlap + _NEIGHBOUR * before + telling) * good, overlap, shared))
         before = overlap
     return sorted(ranked, key=lambda one: -one.score)
 
@@ -137,16 +149,16 @@ def distinct(ranked: Iterable[Ranked], most: int) -> list[Ranked]:
 
 
 def _worth_reading(found: Sequence[Sentence], asked: Sequence[str]) -> Sequence[Sentence]:
-    """Return all sentences, or of very many those with a word of the question, and a sample of the rest."""
+    """Return all sentences, or of very many the first, a sample, and those that share the most asked words."""
     if len(found) <= _FULLY_READ:
         return found
-    every = 1 + 2 * len(found) // _FULLY_READ
-    hits = []
-    for i, sentence in enumerate(found):
-        text = sentence.text.lower()
-        if i % every == 0 or any(word in text for word in asked):
-            hits.append(sentence)
-    return hits[:: 1 + len(hits) // (2 * _FULLY_READ)]
+    every = len(found) // _SAMPLED
+    hits = [sum(word in text for word in asked) for text in (sentence.text.lower() for sentence in found)]
+    by_hits = Counter(hits)
+    least = max(by_hits)
+    while least > 1 and sum(n for hit, n in by_hits.items() if hit >= least - 1) <= _FULLY_READ:
+        least -= 1
+    return [one for i, one in enumerate(found) if i % every == 0 or 0 < least <= hits[i]][: 2 * _FULLY_READ]
 
 
 def _is_prose(sentence: Sentence) -> bool:

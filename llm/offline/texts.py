@@ -23,9 +23,7 @@ _LONGEST_VALUE = 200  # characters of a value that is named in the text; longer 
 def text(slot: Slot, reading: Reading, *, needed: bool) -> str | None:
     """Return a text for a slot; None only when it is not needed and nothing tells it."""
     schema = slot.schema
-    if schema.get("contentMediaType") == "application/json":
-        return "null" if needed else None
-    near = slot.focus.sentence.text if slot.focus is not None else reading.everything
+    near = slot.focus.sentence.text if slot.focus is not None else reading.nearby
     value = None
     if "format" in schema:
         value = formatted(str(schema["format"]), slot.wish, near)

@@ -1,6 +1,6 @@
 """However a run is started, it ends as one succeeded row with its result, its events and its calls."""
 
-import datetime
+import datetime as dt
 import json
 import os
 import subprocess
@@ -51,7 +51,7 @@ def test_a_schedule_comes_due(stack: Stack) -> None:
         "parameters": {"params": {"steps": 2, "calls_per_step": 1}},
         "schedule": {
             "interval": 3600,
-            "anchor_date": (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=12)).isoformat(),
+            "anchor_date": (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=10)).isoformat(),
         },
     }
     stack.prefect(f"/deployments/{probe['id']}/schedules", [soon])

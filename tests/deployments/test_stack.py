@@ -147,6 +147,32 @@ def test_a_run_is_started_followed_and_shown(stack: Up):
     assert stack.json("status", run["id"], "--json")["run"]["id"] == run["id"]
 
 
+def test_the_demo_uses_the_stack_that_is_up_and_ends_with_one_json_object(stack: Up):
+    before = stack.family()
+
+    shown = stack.json(
+        "demo", "--json", str(ROOT / "docs" / "events.md"), "--question", "What ends the stream?"
+    )
+
+    assert [turn["models"] for turn in shown["turns"]] == [["offline"], ["offline"]]
+    assert all(turn["answer"] for turn in shown["turns"])
+    assert shown["analysis"]["documents"] == 1
+    assert shown["analysis"]["report"]["answer"]
+    assert shown["urls"]["api"] == f"http://127.0.0.1:{stack.environment['API_PORT']}"
+    assert before == stack.family()
+
+
+def test_uploaded_documents_are_analysed_and_the_report_is_printed(stack: Up):
+    documents = [str(ROOT / "docs" / "events.md"), str(ROOT / "pyproject.toml")]
+    question = "question=What ends the stream?"
+
+    done = stack.command("run", "analysis", "-p", question, "--files", *documents, "--wait")
+
+    assert done.returncode == 0, done.stderr
+    assert "Findings:" in done.stdout
+    assert "events.md" in done.stdout
+
+
 def test_a_wrong_parameter_is_told_in_one_line_with_the_field(stack: Up):
     done = stack.command("run", "probe", "--param", "steps=many")
 

@@ -64,6 +64,20 @@ async def test_a_model_of_a_step_has_neither_cache_nor_retries(settings: LlmSett
     assert (lm.cache, lm.num_retries, lm.model) == (False, 0, "millrace/judge")
 
 
+async def test_a_copied_program_asks_through_the_same_door(settings: LlmSettings, ledger: NotebookLedger):
+    """BestOfN and optimizers copy programs with their model; the journal must not be copied with them."""
+    program = dspy.Predict("question -> answer")
+    program.set_lm(Door.open(settings).lm("chat", StepCalls(ledger, "answer")))
+
+    copied = program.deepcopy()
+    copied.lm = copied.lm.copy(temperature=1.0, rollout_id=2)
+    for one in (program, copied):
+        await one.acall(question="What is promised?")
+
+    assert copied.lm.engine is program.lm.engine
+    assert ledger.statuses == ["succeeded", "succeeded"]
+
+
 async def test_a_kind_that_litellm_does_not_know_is_told_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
