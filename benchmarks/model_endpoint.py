@@ -6,8 +6,9 @@ from pathlib import Path
 
 from benchmarks.children import Children
 
-# What DSPy's chat adapter reads as `answer: yes`; a fixed text, so that the endpoint costs next to nothing.
-TEXT = "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]\n"
+# What DSPy's chat adapter reads as `answer: yes`, and as the field that modules/echo.py asks for. A fixed
+# text, so that the endpoint costs next to nothing.
+TEXT = "[[ ## answer ## ]]\nyes\n\n[[ ## repeated ## ]]\nstep\n\n[[ ## completed ## ]]\n"
 MODEL = "bench"
 PRICE_PER_MILLION = 1
 
@@ -23,12 +24,11 @@ routing:
 """
 
 
-def start_endpoint(children: Children, latency_ms: float = 0.0, text: str | None = TEXT) -> str:
-    """Start the endpoint and return its base URL; without `text` the offline model writes the answers."""
-    told = [] if text is None else ["--text", text]
+def start_endpoint(children: Children, latency_ms: float = 0.0) -> str:
+    """Start the endpoint and return its base URL."""
     process = children.start(
         "model-endpoint",
-        *("python", "-m", "tests.fixtures.model_server", "--latency-ms", str(latency_ms), *told),
+        *("python", "-m", "tests.fixtures.model_server", "--latency-ms", str(latency_ms), "--text", TEXT),
         output=subprocess.PIPE,
     )
     line = process.stdout.readline() if process.stdout else b""

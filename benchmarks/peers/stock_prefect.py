@@ -78,7 +78,7 @@ class Worker:
 
 
 def stock_worker(children: Children, server: Server, *, tuned: bool) -> Worker:
-    """Start a process worker with a work pool of its own and deploy the flow to it.
+    """Start a process worker with a work pool of its own, wait until it polls, and deploy the flow to it.
 
     Tuned is what its documentation offers: polling every second, a `command` so that Python boots once
     instead of twice, and a module path as the entrypoint so that no working directory is prepared.

@@ -19,8 +19,8 @@ from deployments.cli.telling import Telling
 from runtime.errors import MillraceError
 
 TURNS = (
-    ("direct", "What happens to a model call that has finished when its process dies?"),
-    ("careful", "And what does the warm worker do?"),
+    ("direct", "How does a worker claim a run?"),
+    ("careful", "And what must a trigger survive?"),
 )
 
 

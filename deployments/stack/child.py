@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Child:
         self.process: asyncio.subprocess.Process | None = None
         self._lifeline = lifeline
         self._stop_seconds = stop_seconds
+        self._swept = True
 
     @property
     def name(self) -> str:
@@ -71,12 +73,15 @@ class Child:
                 pass_fds=(self._lifeline,),
                 start_new_session=True,
             )
+        self._swept = False
 
     async def wait(self) -> int:
-        """Return its exit code; negative is the signal that ended it."""
+        """Return its exit code once it and what it started are gone; negative is the signal that ended it."""
         if self.process is None:
             raise RuntimeError(f"{self.name} was not started")
-        return await self.process.wait()
+        code = await self.process.wait()
+        self.kill()
+        return code
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
@@ -84,9 +89,9 @@ class Child:
             self.process.terminate()
 
     def kill(self) -> None:
-        """Kill it and what it started."""
-        if self.process:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
+        """Kill it and what it started: once, because its number may be another's soon after its end."""
+        if self.process is None or self._swept:
+            return
+        self._swept = True
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from llm.offline.extract import asks_for_name, proper_name
 from llm.offline.fields import Found, Schema
 from llm.offline.reading import Reading
+from llm.offline.turns import CALLS
 from llm.offline.words import listed, stems
 
 LAST_TOOLS = ("submit", "finish")
@@ -54,7 +56,7 @@ def next_tool(reading: Reading) -> tuple[Tool | None, str]:
     offered = tools(reading)
     last = next((tool for tool in offered if tool.name in LAST_TOOLS), None)
     done = already_called(reading)
-    asked = set(stems(question(reading)))
+    asked = set(stems(reading.question))
     useful = [tool for tool in offered if tool is not last and tool.name not in done]
     fit = {tool.name: len(asked & set(stems(f"{tool.name} {tool.description}"))) for tool in useful}
     best = max(useful, key=lambda tool: fit[tool.name], default=None)
@@ -64,15 +66,22 @@ def next_tool(reading: Reading) -> tuple[Tool | None, str]:
 
 
 def arguments(tool: Tool, reading: Reading, fill: Fill) -> dict[str, Any]:
-    """Return arguments for a tool: texts from the question, the rest by type; defaults are left out."""
-    asked = question(reading)
-    quoted = _QUOTED.search(asked)
+    """Return arguments for a tool: numbers and texts of the question in their order; defaults are left out."""
+    if tool.name in LAST_TOOLS:
+        return {name: fill(name, schema, "") for name, schema in tool.args.items() if isinstance(schema, dict)}
+    quoted = _QUOTED.search(reading.question)
+    numbers = re.findall(r"-?\d+(?:\.\d+)?", reading.question)
     filled: dict[str, Any] = {}
     for name, schema in tool.args.items():
-        if not isinstance(schema, dict) or ("default" in schema and tool.name not in LAST_TOOLS):
+        if not isinstance(schema, dict) or "default" in schema:
             continue
-        if schema.get("type", "string") == "string" and "enum" not in schema and tool.name not in LAST_TOOLS:
-            filled[name] = quoted[1] if quoted else asked
+        kind = schema.get("type", "string")
+        if kind in {"integer", "number"} and numbers:
+            number = float(numbers.pop(0))
+            filled[name] = int(number) if kind == "integer" else number
+        elif kind == "string" and "enum" not in schema:
+            named = proper_name(reading.question) if asks_for_name(name) else None
+            filled[name] = quoted[1] if quoted else named or reading.question
         else:
             filled[name] = fill(name, schema, str(schema.get("description", "")))
     return filled
@@ -86,17 +95,9 @@ def calls(reading: Reading, fill: Fill) -> Found:
     return Found({"tool_calls": [{"name": tool.name, "args": arguments(tool, reading, fill)}]}, reason)
 
 
-def question(reading: Reading) -> str:
-    """Return what is asked: now, or when the conversation about it began."""
-    if reading.question and reading.prompt.inputs.get("question", "x").strip() not in {"", "None"}:
-        return reading.question
-    said = [text for turn in reading.prompt.history for name, text in turn.given.items() if name != "tools"]
-    return next((text for text in said if "?" in text), said[0] if said else "")
-
-
 def already_called(reading: Reading) -> list[str]:
     """Return the names of the tools that were called before, in this prompt's history or trajectory."""
     text = reading.prompt.inputs.get("trajectory", "")
     for turn in reading.prompt.history:
-        text += "\n".join(str(value) for name, value in turn.answered.items() if name == "tool_calls")
+        text += str(turn.answered.get(CALLS, ""))
     return list(dict.fromkeys(first or second for first, second in _CALLED.findall(text)))

@@ -109,6 +109,8 @@ def _without_material(reading: Reading) -> Found:
         return Found(f"Hello. {ABILITY}", "The message is a greeting.")
     if _ABOUT_ME.search(asked) and not reading.material:
         return Found(ABILITY, "The message asks about the model itself.")
+    if reading.observed:
+        return Found(reading.observed[-1].text, "Took what the last tool returned.")
     if reading.material:
         return Found(not_said(reading), "No sentence of the material shares enough words with the question.")
     if "?" not in asked and _OWN.search(asked):

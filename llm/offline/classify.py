@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
-from llm.offline.prompt import Turn
 from llm.offline.reading import Reading
 from llm.offline.similarity import cosine, vectors
+from llm.offline.turns import Turn
 from llm.offline.words import listed, spoken, stems
 
 _READ_CHARS = 50_000  # of the text that is put into a class

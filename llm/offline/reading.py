@@ -9,6 +9,7 @@ from typing import Any
 
 from llm.offline.prompt import Prompt
 from llm.offline.sentences import Index, Ranked, Sentence, Source, index, rank, sentences
+from llm.offline.turns import RESULTS
 from llm.offline.words import spoken, stems, word_count
 
 _QUESTION = "question query message request task topic focus ask prompt goal"
@@ -41,7 +42,10 @@ _NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)
 _NAMES = ("document", "source", "title", "name", "file", "id")
 _BEST = 5
 _MOST_SENTENCES = 100_000
-_TEXTS = ("text", "content", "body")
+_SAYS_NOTHING = ("", "Completed.")
+_TEXTS = ("text", "content", "body", "value")
+_ACTED = ("tools", "tool_calls", RESULTS)
+_OBSERVATION = re.compile(r"^\[\[ ## observation_\d+ ## \]\]\n((?:(?!\[\[ ## )[^\n]*\n?)*)", re.MULTILINE)
 _SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
 _SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
 _SHORTEST_LEAF = 3  # words; shorter values inside JSON are names and labels, not sentences
@@ -70,8 +74,15 @@ class Reading:
 
     @cached_property
     def question(self) -> str:
-        """What is asked, or nothing when the inputs ask nothing."""
-        return self._split[0]
+        """What is asked, or nothing when the inputs ask nothing.
+
+        An agent that goes on is asked what it was asked when it began.
+        """
+        asked = self._split[0]
+        if asked.strip() in {"", "None"} and "tools" in self.prompt.inputs:
+            begun = [text for turn in self.prompt.history for name, text in turn.given.items() if name not in _ACTED]
+            return next((text for text in begun if _asks(text)), begun[0] if begun else "")
+        return asked
 
     @cached_property
     def is_about_all(self) -> bool:
@@ -83,23 +94,33 @@ class Reading:
         """What the answer should rest on, without what was said earlier in the conversation."""
         found = list(sources("message", self._split[1])) if self._split[1] else []
         for name, text in self.prompt.inputs.items():
-            if self.roles[name] == "material" or name == "trajectory":
+            if self.roles[name] == "material":
                 found += sources(name, text)
+        return found + self.observed
+
+    @cached_property
+    def observed(self) -> list[Source]:
+        """What tools returned."""
+        trajectory = self.prompt.inputs.get("trajectory", "")
+        seen = [text.strip() for text in _OBSERVATION.findall(trajectory)]
+        found = [Source("observation", f"observation {i}", text) for i, text in enumerate(seen) if text not in _SAYS_NOTHING]
+        for turn in self.prompt.history:
+            found += sources(RESULTS, turn.given.get(RESULTS, ""))
         return found
 
     @cached_property
     def said(self) -> list[Source]:
-        """What the person said earlier in the conversation, and what tools returned, the newest first."""
-        turns = [(turn.given, turn.answered) for turn in reversed(self.prompt.history)]
+        """What the person said earlier in the conversation, the newest first."""
+        turns: list[dict[str, Any]] = [turn.given for turn in reversed(self.prompt.history)]
         for name in ("history", "conversation"):
-            turns += [(told, {}) for told in reversed(_records(self.prompt.inputs.get(name, "")))]
-        found = []
-        for given, answered in turns:
-            results = {"tool_call_results": answered.get("tool_call_results", "")}
-            for name, text in {**given, **results}.items():
-                if isinstance(text, str) and text.strip() and _role(name) in {"question", "material"}:
-                    found += list(sources(name, text, "the conversation"))
-        return found
+            turns += reversed(_records(self.prompt.inputs.get(name, "")))
+        return [
+            source
+            for turn in turns
+            for name, text in turn.items()
+            if isinstance(text, str) and name not in _ACTED and _role(name) in {"question", "material"}
+            for source in sources(name, text, "the conversation")
+        ]
 
     @cached_property
     def draft(self) -> str:
@@ -141,7 +162,7 @@ class Reading:
     @cached_property
     def remembered(self) -> list[Ranked]:
         """What was said earlier that speaks of the question, the most telling first; questions left out."""
-        facts = [one for source in self.said for one in sentences(source) if not one.text.endswith("?")]
+        facts = [one for source in self.said for one in sentences(source) if not _asks(one.text)]
         return rank(index(facts, self.question))
 
     def of_role(self, role: str) -> str:
@@ -201,8 +222,8 @@ def _leaves(origin: str, value: Any, name: str, section: str) -> Iterator[Source
         for key, item in value.items():
             if (key in {*_NAMES, "section"} and isinstance(item, str)) or _role(key) in {"question", "aside"}:
                 continue
-            if key in _TEXTS and isinstance(item, str):
-                yield from [Source(origin, name, item, section)] if item.strip() else []
+            if key in _TEXTS and isinstance(item, str | int | float) and str(item).strip():
+                yield Source(origin, name, str(item), section)
                 continue
             for leaf in _leaves(origin, item, name, section):
                 if leaf.text not in seen:

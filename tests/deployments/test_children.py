@@ -22,6 +22,9 @@ PROGRAMS = {
     "clings": "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
     "print('alive', flush=True)\ntime.sleep(60)",
+    "orphans": "import subprocess, sys\n"
+    "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    "print(left.pid, flush=True)",
     "dies": "import sys\nprint('cannot go on: the disk is full', flush=True)\nsys.exit(1)",
     "misconfigured": "from runtime.errors import ConfigurationProblem\n"
     "raise ConfigurationProblem('PROVIDERS_FILE names no file.')",
@@ -117,6 +120,16 @@ def runs(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_what_a_child_leaves_behind_is_ended_with_it(child: Callable[[str], Child]):
+    orphaning = child("orphans")
+    await orphaning.start()
+
+    assert await orphaning.wait() == 0
+
+    orphan = int(orphaning.log.read_text().split()[-1])
+    await until(lambda: not psutil.pid_exists(orphan) or not runs(psutil.Process(orphan)))
 
 
 async def test_a_child_that_dies_is_started_again_and_that_is_told(child: Callable[[str], Child]):
