@@ -55,7 +55,7 @@ def _millrace(kind: DatabaseKind, options: Options, report: Report) -> dict[str,
         report.say(f"millrace: warm, worker has {before:.0f} MB; many runs of nothing at once ...")
         bursts = [_burst(stack, 40 if options.quick else 120, report) for _ in range(1 if options.quick else 2)]
         if options.quick:
-            busy = _with_model(stack, worker, 40, {"steps": 2, "calls_per_step": 5}, report)
+            busy = _with_model(stack, worker, 40, {"steps": 2, "calls_per_step": 3}, report)
         else:
             busy = _with_model(stack, worker, 100, {"steps": 2, "calls_per_step": 12}, report)
         return {

@@ -75,7 +75,7 @@ def _set_up_sqlite(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def invalidate(connection: Any, _record: Any, _error: BaseException | None) -> None:
-        # A cancelled task leaves a statement half read. Closing its connection keeps the write lock until
-        # the garbage collector finds that statement (measured: 5 s of "database is locked").
+        # A cancelled task leaves a statement half read, and its error holds on to that statement. SQLite
+        # closes such a connection only when the statement is gone, and keeps the write lock until then.
         with suppress(Exception):
             connection.rollback()

@@ -53,9 +53,10 @@ def _translated_driver_error(error: DBAPIError) -> MillraceError | None:
         return Unavailable("The results database ended a statement that ran too long.", "database_timeout")
     if error.connection_invalidated or number in _NOT_THERE:
         return Unavailable("The results database does not answer.", "database_unavailable")
-    if lost_a_race(error) or name.startswith(
-        ("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-    ):
+    if name.startswith("SQLITE_CANTOPEN"):
+        text = "The results database's file cannot be opened: does its folder exist?"
+        return Unavailable(text, "database_unavailable")
+    if lost_a_race(error) or name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
         return Unavailable("The results database cannot be written now.", "database_unavailable")
     return None
 

@@ -54,7 +54,7 @@ def upgrade(url: str, revision: str = "head") -> Upgrade:
                 " Start a newer Millrace, or restore a backup of before its upgrade.",
                 "database_newer",
             )
-        config = _config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         return Upgrade(before, _revision(connection))
@@ -73,7 +73,7 @@ def current(url: str) -> str | None:
 
 def head() -> str | None:
     """Return the newest revision that this version knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def check(url: str) -> list[str]:
@@ -87,6 +87,16 @@ def check(url: str) -> list[str]:
         found = [] if _revision(connection) == head() else [f"it is not at revision {head()}"]
         differences: list[Any] = compare_metadata(MigrationContext.configure(connection), Table.metadata)
         return found + [str(difference) for difference in differences]
+
+
+def alembic_config() -> Config:
+    """Return the configuration for `alembic.command`; it needs no file."""
+    for folder in _SCRIPTS:
+        if (folder / "env.py").is_file():
+            config = Config()
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            return config
+    raise ConfigurationProblem("The migrations are not where this version was installed.")
 
 
 @contextmanager
@@ -142,13 +152,4 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _known_revisions() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-
-
-def _config() -> Config:
-    for folder in _SCRIPTS:
-        if (folder / "env.py").is_file():
-            config = Config()
-            config.set_main_option("script_location", str(folder).replace("%", "%%"))
-            return config
-    raise ConfigurationProblem("The migrations are not where this version was installed.")
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}

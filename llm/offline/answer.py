@@ -70,6 +70,7 @@ def reply(reading: Reading, path: tuple[str, ...], length: Length, about: str = 
     if known < LEAST_OVERLAP:
         return _without_material(reading)
     chosen = _fitting(best, length.sentences)
+    reading.used += chosen
     text = " ".join(_ended(one.sentence.prose) for one in chosen)
     return Found(_span(text, reading, length), because(chosen, reading))
 

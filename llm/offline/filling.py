@@ -119,6 +119,9 @@ def _array(slot: Slot, reading: Reading) -> list[Any]:
     fixed = schema.get("prefixItems", ())
     least = _limit(schema, "minItems", "minLength", 0)
     most = _limit(schema, "maxItems", "maxLength", max(least, items(slot.about) or _USUAL_ITEMS))
+    copied = _recorded(slot, reading)
+    if copied and not fixed:
+        return copied[:most] if len(copied) >= least else copied
     values = [value(slot.within(slot.name, part, in_list=True), reading) for part in fixed]
     if not fixed and not (slot.too_deep and not least):
         values = _items(slot, schema.get("items") or {"type": "string"}, reading, most)
@@ -147,12 +150,25 @@ def _items(slot: Slot, schema: Schema, reading: Reading, most: int) -> list[Any]
             chosen = [inner.focus]
         else:
             chosen = several(slot, reading, most)
+            reading.used += chosen
         reading.reasons.append(f"Found {len(chosen)} distinct sentences for {spoken(slot.name)}.")
         if plain_text:
             return [one.sentence.text if "quote" in slot.kinds else one.sentence.prose for one in chosen]
         return [value(replace(inner, focus=one), reading) for one in chosen]
     one = value(inner, reading, needed=False)
     return [] if one is None else [one]
+
+
+def _recorded(slot: Slot, reading: Reading) -> list[Any]:
+    """Return what the records of the sentences behind an answer hold under the same name (numbers of notes)."""
+    kind = slot.schema.get("items", {}).get("type")
+    python = {"integer": int, "number": (int, float)}.get(kind)
+    if python is None:
+        return []
+    behind = [slot.focus] if slot.focus else reading.used
+    held = [one.sentence.source.record.get(slot.name) for one in behind]
+    numbers = [number for values in held if isinstance(values, list) for number in values]
+    return [number for number in dict.fromkeys(numbers) if isinstance(number, python)]
 
 
 def _mapping(slot: Slot, reading: Reading) -> dict[str, Any]:

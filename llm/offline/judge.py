@@ -16,7 +16,7 @@ UNCHECKED = 0.8  # of a draft in which no fault could be found because there is 
 _NEGATION = re.compile(r"\b(?:not?|never|none|without|cannot|\w+n't)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _COMPARED = 150  # sentences; disagreement is looked for among the most telling ones only
-_SAME_MATTER = 0.5  # share of common words from which on two sentences speak of the same thing
+_SAME_MATTER = 0.6  # share of common words from which on two sentences speak of the same thing
 _FEWEST_WORDS = 3
 _RECALL = frozenset("recall completeness complete coverage covered".split())
 _PRECISION = frozenset(
@@ -131,7 +131,7 @@ def disagreements(reading: Reading) -> list[str]:
         common = len(words & others)
         if common < _FEWEST_WORDS or common < _SAME_MATTER * min(len(words), len(others)):
             continue
-        if left.source.text != right.source.text and _contradict(left.text, right.text):
+        if left.source.name != right.source.name and _contradict(left.text, right.text):
             found.append(f"{_quoted(left)} against {_quoted(right)}")
     return found
 

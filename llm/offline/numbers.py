@@ -100,7 +100,7 @@ def _taught(slot: Slot, reading: Reading) -> float | None:
 def _graded(slot: Slot, reading: Reading, low: float | None, high: float | None) -> float:
     choice = reading.notes.get("choice")
     if slot.focus is not None:
-        share = slot.focus.overlap
+        share = min(1.0, 0.5 + slot.focus.score) if reading.is_about_all else slot.focus.overlap
     elif "confidence" in spoken(slot.name).split() and choice is not None and not reading.draft:
         share = choice.confidence
     else:

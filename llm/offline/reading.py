@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from llm.offline.prompt import Prompt
-from llm.offline.sentences import Index, Ranked, Sentence, Source, index, rank, sentences
+from llm.offline.sentences import GENERAL, Index, Ranked, Sentence, Source, index, rank, sentences
 from llm.offline.turns import RESULTS
 from llm.offline.words import spoken, stems, word_count
 
@@ -26,13 +26,6 @@ ROLES = {
     )
     for word in words.split()
 }
-_GENERAL = frozenset(
-    stems(
-        "summarize summarise summary main key important point document text content context overview gist part"
-        " describe mention report topic theme section file list find everything learn sentence word brief short"
-        " concise detail paragraph bullet two three four five 1 2 3 4 5 article material message following"
-    )
-)
 _ORDERS = re.compile(
     r"^(?:please\s+)?(?:summari[sz]e|list|explain|extract|find|describe|tell|give|what|who|when|where|why|how"
     r"|which|write|name|show|compare|count|classify|identify)\b",
@@ -58,6 +51,7 @@ class Reading:
     prompt: Prompt
     reasons: list[str] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    used: list[Ranked] = field(default_factory=list)
     _indexes: dict[str, Index] = field(default_factory=dict)
     _ranked: dict[tuple[str, str], list[Ranked]] = field(default_factory=dict)
 
@@ -87,7 +81,7 @@ class Reading:
     @cached_property
     def is_about_all(self) -> bool:
         """Whether the question only asks for the material as a whole (`Summarize the main points`)."""
-        return _GENERAL.issuperset(stems(self.question))
+        return GENERAL.issuperset(stems(self.question))
 
     @cached_property
     def material(self) -> list[Source]:
@@ -223,12 +217,12 @@ def _leaves(origin: str, value: Any, name: str, section: str) -> Iterator[Source
             if (key in {*_NAMES, "section"} and isinstance(item, str)) or _role(key) in {"question", "aside"}:
                 continue
             if key in _TEXTS and isinstance(item, str | int | float) and str(item).strip():
-                yield Source(origin, name, str(item), section)
+                yield Source(origin, name, str(item), section, value)
                 continue
             for leaf in _leaves(origin, item, name, section):
                 if leaf.text not in seen:
                     seen.add(leaf.text)
-                    yield leaf
+                    yield leaf if leaf.record else replace(leaf, record=value)
     elif isinstance(value, list):
         for item in value:
             yield from _leaves(origin, item, name, section)

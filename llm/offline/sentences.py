@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import log, sqrt
+from typing import Any
 
 from llm.offline.words import stems
 
@@ -21,22 +22,35 @@ _BREAK = re.compile(
     r")"
 )
 _NO_END = ("Mr", "Mrs", "Ms", "Dr", "St", "No", "vs", "e.g", "i.e", "cf", "approx", "Prof", "Inc")
+# Questions of such words only ask for the material as a whole.
+GENERAL = frozenset(
+    stems(
+        "summarize summarise summary main key important point document text content context overview gist part"
+        " describe mention report topic theme section file list find everything learn sentence word brief short"
+        " concise detail paragraph bullet two three four five 1 2 3 4 5 article material message following"
+    )
+)
 _LEAD = re.compile(r"^(?:[#>*+\-\u2022|\s]|\d{1,3}[.)]\s)+")
-_LONGEST = 500  # characters; a longer run without an end is cut between words
+_LONGEST = 300  # characters; a longer run without an end is cut between words
 _FULLY_READ = 6_000  # sentences; of longer texts only those that share a word with the question, and a sample
 _SAMPLED = 1_000  # of these, to know which words are rare
+_GENERAL_WEIGHT = 0.25
 _SHORT = 4  # words; shorter sentences are headings and remains
 _NEIGHBOUR = 0.15  # of its predecessor's overlap counts for a sentence ("She was born in 1815.")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A piece of material: the input it came in, the document it belongs to, and its words."""
+    """A piece of material: the input it came in, the document it belongs to, and its words.
+
+    `record` is the JSON object that it stood in, if it did.
+    """
 
     origin: str
     name: str
     text: str
     section: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +120,9 @@ def index(found: Sequence[Sentence], query: str) -> Index:
     found = _worth_reading(found, asked)
     read = [dict.fromkeys(stems(sentence.text)) for sentence in found]
     seen_in = Counter(word for words in read for word in words)
-    rarity = {word: log(1 + len(found) / (0.5 + seen_in[word])) for word in asked}
+    # Words like "document" and "point" only tell that something is asked.
+    weight = {word: _GENERAL_WEIGHT if word in GENERAL else 1.0 for word in asked}
+    rarity = {word: weight[word] * log(1 + len(found) / (0.5 + seen_in[word])) for word in asked}
     return Index(found, read, seen_in, rarity)
 
 

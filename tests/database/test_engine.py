@@ -155,7 +155,7 @@ async def test_a_wrong_password_is_a_setting_to_change_and_not_shown(mariadb_ser
 
 async def test_a_folder_that_does_not_exist_is_told(tmp_path):
     database = opened(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'x.db'}")
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="does its folder exist"):
         await database.ping()
     await database.close()
 
@@ -205,8 +205,11 @@ async def test_a_cancelled_write_leaves_nothing_behind_and_no_broken_connection(
 async def test_a_write_cancelled_while_a_statement_is_on_the_wire_is_absent_and_locks_nobody(
     database_url, number
 ):
-    """The connection must not be used again. On SQLite it once kept the write lock as long as anybody
-    kept the error of the cancelled task, because of the statement in its traceback."""
+    """The connection must not be used again.
+
+    On SQLite it once kept the write lock as long as anybody kept the error of the cancelled task, because
+    of the statement in its traceback.
+    """
     database = opened(database_url, database_lock_seconds=60)
     await database.ping()
     statements = itertools.count()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from database.engine import Database
-from database.migrate import Upgrade, _config, check, current, head, migration_connection, upgrade
+from database.migrate import Upgrade, alembic_config, check, current, head, migration_connection, upgrade
 from database.tables import Table
 from runtime.errors import ConfigurationProblem, Unavailable
 from tests.fixtures.made_runs import accepted
@@ -48,7 +48,7 @@ def test_an_empty_database_differs(empty_database_url):
 def test_going_down_leaves_nothing_behind(empty_database_url):
     upgrade(empty_database_url)
     with migration_connection(empty_database_url) as connection:
-        config = _config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     with migration_connection(empty_database_url) as connection:
