@@ -141,9 +141,10 @@ def resident_mb(process: psutil.Process | int) -> float:
 
 def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
-        return psutil.Process(process.pid).children(recursive=True)
+        family: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+    return family
 
 
 @contextmanager

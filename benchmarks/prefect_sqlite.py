@@ -26,7 +26,10 @@ def measure(options: Options, report: Report) -> None:
     stock = _under_load("stock", stock_server, flows, cap, report)
     ours = _under_load("millrace", millrace_server, flows, cap, report)
     report.measured = {"flows": flows, "tasks_per_flow": TASKS, "cap_s": cap, **ours}
-    report.peers["stock_prefect_on_sqlite"] = {**stock, "times_slower": ratio(stock["seconds"], ours["seconds"])}
+    report.peers["stock_prefect_on_sqlite"] = {
+        **stock,
+        "times_slower": ratio(stock["seconds"], ours["seconds"]),
+    }
     report.bar("answers_503", ours["answers_503"], "<= 0", "answers")
     report.bar("failed_flows", ours["failed"], "<= 0", "flows")
 

@@ -1,11 +1,12 @@
-"""What every benchmark says in the same words: the machine, percentiles, bars, and one line of JSON at the end.
+"""What every benchmark says in the same words: the machine, percentiles, bars, one line of JSON at the end.
 
 A script calls `bench` with a function that measures. People read lines on stderr while it works; a program
 reads the last line of stdout:
 
-    {"name", "quick", "machine", "measured": {...}, "peers": {...}, "bars": {BAR: {"value", "unit", "bar", "holds"}}}
+    {"name", "quick", "machine", "measured": {...}, "peers": {...},
+     "bars": {BAR: {"value", "unit", "bar", "holds"}}}
 
-A bar is reported and never asserted: machines are noisy. `holds` is null where the value could not be measured.
+A bar is reported and never asserted: machines are noisy. `holds` is null where nothing could be measured.
 """
 
 import argparse
@@ -144,9 +145,7 @@ def rounded(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _options(
-    description: str, databases: Sequence[DatabaseKind], arguments: Sequence[str] | None
-) -> Options:
+def _options(description: str, databases: Sequence[DatabaseKind], arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a short form: ends within 60 s")
     if databases:

@@ -72,7 +72,6 @@ def router_alone(router: Any) -> Way:
 
 def predict_on_router(router: Any) -> Way:
     """Return a DSPy program on LiteLLM's Router: what people use without Millrace."""
-
     codec = AsyncLiteLLMEngine()
 
     class OnRouter:
@@ -124,9 +123,7 @@ async def running(database: Database, door: Door) -> Run:
     await database.write(
         accept_run, pipeline=PROBE.name, pool=PROBE.pool, params={}, owner="bench", origin=Origin.CLI
     )
-    (claim,) = await database.write(
-        claim_runs, pool=PROBE.pool, worker="bench", limit=1, lease_seconds=3600
-    )
+    (claim,) = await database.write(claim_runs, pool=PROBE.pool, worker="bench", limit=1, lease_seconds=3600)
     await database.write(mark_running, claim.id, claim.attempt)
     return Run(claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, EventLog(database))
 

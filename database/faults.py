@@ -16,6 +16,13 @@ _INTERRUPTED = frozenset({1317, 1969})
 _WRONG_LOGIN = frozenset({1044, 1045, 1049, 1698})
 _NO_TABLE = frozenset({1054, 1146})
 
+_MIGRATE = "The results database is not migrated to this version. Run `millrace migrate`."
+_REFUSED = "The results database refuses the user, password or name in DATABASE_URL."
+_TOO_LONG = "The results database ended a statement that ran too long."
+_SILENT = "The results database does not answer."
+_NO_FILE = "The results database's file cannot be opened: does its folder exist?"
+_NO_WRITE = "The results database cannot be written now."
+
 
 def lost_a_race(error: Exception) -> bool:
     """Return whether the same transaction may simply be run again."""
@@ -30,7 +37,7 @@ def translated(error: SQLAlchemyError | OSError) -> MillraceError | None:
     if isinstance(error, PoolTimeout):
         return Unavailable("The results database has no free connection.", "database_unavailable")
     if isinstance(error, OSError):
-        return Unavailable("The results database does not answer.", "database_unavailable")
+        return Unavailable(_SILENT, "database_unavailable")
     if isinstance(error, DBAPIError):
         return _translated_driver_error(error)
     if isinstance(error, InvalidRequestError) and "MariaDB variant" in str(error):
@@ -39,26 +46,18 @@ def translated(error: SQLAlchemyError | OSError) -> MillraceError | None:
 
 
 def _translated_driver_error(error: DBAPIError) -> MillraceError | None:
-    number, name = _number(error), _sqlite_name(error)
-    if number in _NO_TABLE or "no such table" in str(error.orig) or "no such column" in str(error.orig):
-        return ConfigurationProblem(
-            "The results database is not migrated to this version. Run `millrace migrate`.",
-            "database_not_migrated",
-        )
-    if number in _WRONG_LOGIN:
-        return ConfigurationProblem(
-            "The results database refuses the user, password or name in DATABASE_URL.", "database_refused"
-        )
-    if number in _INTERRUPTED:
-        return Unavailable("The results database ended a statement that ran too long.", "database_timeout")
-    if error.connection_invalidated or number in _NOT_THERE:
-        return Unavailable("The results database does not answer.", "database_unavailable")
-    if name.startswith("SQLITE_CANTOPEN"):
-        text = "The results database's file cannot be opened: does its folder exist?"
-        return Unavailable(text, "database_unavailable")
-    if lost_a_race(error) or name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
-        return Unavailable("The results database cannot be written now.", "database_unavailable")
-    return None
+    number, name, text = _number(error), _sqlite_name(error), str(error.orig)
+    not_migrated = number in _NO_TABLE or "no such table" in text or "no such column" in text
+    full = name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY"))
+    answers: list[tuple[bool, MillraceError]] = [
+        (not_migrated, ConfigurationProblem(_MIGRATE, "database_not_migrated")),
+        (number in _WRONG_LOGIN, ConfigurationProblem(_REFUSED, "database_refused")),
+        (number in _INTERRUPTED, Unavailable(_TOO_LONG, "database_timeout")),
+        (error.connection_invalidated or number in _NOT_THERE, Unavailable(_SILENT, "database_unavailable")),
+        (name.startswith("SQLITE_CANTOPEN"), Unavailable(_NO_FILE, "database_unavailable")),
+        (full or lost_a_race(error), Unavailable(_NO_WRITE, "database_unavailable")),
+    ]
+    return next((ours for applies, ours in answers if applies), None)
 
 
 def _number(error: DBAPIError) -> int:

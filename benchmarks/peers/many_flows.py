@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 
 answers: Counter[int] = Counter()
 
@@ -36,7 +37,7 @@ async def small(tasks: int) -> int:
 async def main(flows: int, tasks: int, cap_seconds: float) -> dict[str, Any]:
     """Run the flows and return what happened."""
     began = perf_counter()
-    under_way = [asyncio.create_task(small(tasks, return_state=True)) for _ in range(flows)]
+    under_way = [asyncio.create_task(_state_of(tasks)) for _ in range(flows)]
     ended, left = await asyncio.wait(under_way, timeout=cap_seconds)
     seconds = perf_counter() - began
     for each in left:
@@ -53,6 +54,10 @@ async def main(flows: int, tasks: int, cap_seconds: float) -> dict[str, Any]:
     }
 
 
+async def _state_of(tasks: int) -> State[int]:
+    return await small(tasks, return_state=True)
+
+
 def count_answers() -> None:
     """Count the status of every answer, those included that the client repeats after."""
     whole = httpx.AsyncHTTPTransport.handle_async_request
@@ -62,7 +67,7 @@ def count_answers() -> None:
         answers[answer.status_code] += 1
         return answer
 
-    httpx.AsyncHTTPTransport.handle_async_request = counting  # type: ignore[method-assign]
+    httpx.AsyncHTTPTransport.handle_async_request = counting  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import sleep, time
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import httpx
 
 from benchmarks.children import Children, answers, free_port
+
+WorkerKind = Literal["default", "tuned"]
 
 FLOW_FILE = Path(__file__).with_name("stock_probe.py")
 # No stock setting is touched that has to do with speed; these only keep it from calling home.
@@ -34,7 +37,7 @@ class Server:
 
 
 def stock_server(children: Children, meanwhile: subprocess.Popen[bytes] | None = None) -> Server:
-    """Start `prefect server start` with an empty SQLite, and wait until it answers and `meanwhile` is done."""
+    """Start `prefect server start` on an empty SQLite; wait until it answers and `meanwhile` has ended."""
     port = free_port()
     environment = _environment(children.folder / "prefect", port)
     command = ("python", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
@@ -73,27 +76,39 @@ def _ready(children: Children, name: str, port: int, environment: dict[str, str]
 class Worker:
     """A stock process worker and the deployment that it serves."""
 
+    kind: WorkerKind
     process: subprocess.Popen[bytes]
     deployment_id: str
 
 
-def stock_worker(children: Children, server: Server, *, tuned: bool) -> Worker:
-    """Start a process worker with a work pool of its own, wait until it polls, and deploy the flow to it.
+def stock_workers(children: Children, server: Server, *kinds: WorkerKind) -> list[Worker]:
+    """Start process workers, each with a work pool of its own and the flow deployed to it.
 
-    Tuned is what its documentation offers: polling every second, a `command` so that Python boots once
-    instead of twice, and a module path as the entrypoint so that no working directory is prepared.
+    Returns when all of them poll, in the given order. `tuned` is what its documentation offers: polling
+    every second, a `command` so that Python boots once instead of twice, and a module path as the
+    entrypoint so that no working directory is prepared.
     """
-    name = "tuned" if tuned else "default"
     project = children.folder / "project"
-    project.mkdir(exist_ok=True)
+    project.mkdir()
     shutil.copy(FLOW_FILE, project)
+    processes = {kind: _start_worker(children, server, kind, project) for kind in kinds}
+    for kind in kinds:
+        children.wait_for(_log_name(kind), partial(_has_worker, server, kind))
+    return [Worker(kind, process, _deploy(server, kind, project)) for kind, process in processes.items()]
+
+
+def _start_worker(
+    children: Children, server: Server, kind: WorkerKind, project: Path
+) -> subprocess.Popen[bytes]:
     environment = {**server.environment, "PYTHONPATH": str(project)}
-    if tuned:
+    if kind == "tuned":
         environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"
-    command = ("python", "-m", "prefect", "worker", "start", "--type", "process", "--pool", name)
-    process = children.start(f"stock-worker-{name}", *command, environment=environment)
-    children.wait_for(f"stock-worker-{name}", lambda: _has_worker(server, name))
-    return Worker(process, _deploy(server, name, project, tuned=tuned))
+    command = ("python", "-m", "prefect", "worker", "start", "--type", "process", "--pool", kind)
+    return children.start(_log_name(kind), *command, environment=environment)
+
+
+def _log_name(kind: WorkerKind) -> str:
+    return f"stock-worker-{kind}"
 
 
 def _has_worker(server: Server, pool: str) -> bool:
@@ -104,19 +119,19 @@ def _has_worker(server: Server, pool: str) -> bool:
     return bool(answer)
 
 
-def _deploy(server: Server, pool: str, project: Path, *, tuned: bool) -> str:
+def _deploy(server: Server, kind: WorkerKind, project: Path) -> str:
     how: dict[str, Any] = {
         "entrypoint": "stock_probe.py:stock_probe",
         # What `prefect deploy` writes for a project on the worker's own disk.
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}],
     }
-    if tuned:
+    if kind == "tuned":
         how = {
             "entrypoint": "stock_probe.stock_probe",
             "job_variables": {"command": f"{sys.executable} -m prefect.engine"},
         }
     flow = _ask(server, "flows/", {"name": "stock_probe"})
-    body = {"name": pool, "flow_id": flow["id"], "work_pool_name": pool, **how}
+    body = {"name": kind, "flow_id": flow["id"], "work_pool_name": kind, **how}
     return str(_ask(server, "deployments/", body)["id"])
 
 

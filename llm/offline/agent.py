@@ -68,7 +68,9 @@ def next_tool(reading: Reading) -> tuple[Tool | None, str]:
 def arguments(tool: Tool, reading: Reading, fill: Fill) -> dict[str, Any]:
     """Return arguments for a tool: numbers and texts of the question in their order; defaults are left out."""
     if tool.name in LAST_TOOLS:
-        return {name: fill(name, schema, "") for name, schema in tool.args.items() if isinstance(schema, dict)}
+        return {
+            name: fill(name, schema, "") for name, schema in tool.args.items() if isinstance(schema, dict)
+        }
     quoted = _QUOTED.search(reading.question)
     numbers = re.findall(r"-?\d+(?:\.\d+)?", reading.question)
     filled: dict[str, Any] = {}

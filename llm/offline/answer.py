@@ -21,9 +21,10 @@ NOT_SAID = "The material does not say"
 _SAME = 0.95  # likeness from which on a demo's answer is taken as it is
 LEAST_OVERLAP = 0.15  # of the question's words; below it a sentence has nothing to do with the question
 REMEMBERED = 0.34  # of the question's words; from there on something said earlier answers it
-_KEPT = 0.6  # of the best sentence's score; a further one must reach it
+_KEPT = 0.7  # of the best sentence's score; a further one must reach it
 _NEW_PART = 0.2  # of the question's words, not spoken of yet, are worth a further sentence
 _CONSIDERED = 40  # sentences
+_MOST_SENTENCES = 6
 _NAMED_TERMS = 4
 _GREETING = re.compile(
     r"^\s*(?:hi|hello|hey|hallo|moin|bonjour|good (?:morning|day|evening))\b", re.IGNORECASE
@@ -69,7 +70,7 @@ def reply(reading: Reading, path: tuple[str, ...], length: Length, about: str = 
         return Found(_span(fact, reading, length), "Took it from what was said earlier in the conversation.")
     if known < LEAST_OVERLAP:
         return _without_material(reading)
-    chosen = _fitting(best, length.sentences)
+    chosen = _fitting(best, min(length.sentences, _MOST_SENTENCES))
     reading.used += chosen
     text = " ".join(_ended(one.sentence.prose) for one in chosen)
     return Found(_span(text, reading, length), because(chosen, reading))
@@ -81,6 +82,7 @@ def summary(reading: Reading, length: Length, about: str = "") -> Found:
     chosen = distinct(best, length.sentences)
     if not chosen:
         return Found("There is no text to read.", "The input is empty.")
+    reading.used += chosen
     places = {id(sentence): i for i, sentence in enumerate(reading.sentences)}
     chosen.sort(key=lambda one: places[id(one.sentence)])
     text = " ".join(_ended(one.sentence.prose) for one in chosen)
@@ -128,7 +130,9 @@ def _fitting(ranked: Sequence[Ranked], most: int) -> list[Ranked]:
     spoken_of: set[str] = set()
     for one in distinct(ranked[:_CONSIDERED], _CONSIDERED):
         new = one.overlap * sum(word not in spoken_of for word in one.shared) / max(1, len(one.shared))
-        if not chosen or one.score >= _KEPT * chosen[0].score or new >= _NEW_PART:
+        equal = bool(chosen) and one.score >= _KEPT * chosen[0].score
+        further = bool(chosen) and one.score >= _KEPT / 2 * chosen[0].score and new >= _NEW_PART
+        if not chosen or equal or further:
             chosen.append(one)
             spoken_of.update(one.shared)
         if len(chosen) >= most:

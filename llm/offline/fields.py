@@ -83,7 +83,11 @@ def noted(field: Field, note: str, *, in_json: bool) -> Field:
     Notes spell the values of an enum without quotes; in JSON whole numbers among them are numbers.
     """
     schema = _from_note(note, field.schema)
-    if in_json and "enum" not in field.schema and all(re.fullmatch(r"-?\d+", str(option)) for option in schema.get("enum", [""])):
+    if (
+        in_json
+        and "enum" not in field.schema
+        and all(re.fullmatch(r"-?\d+", str(option)) for option in schema.get("enum", [""]))
+    ):
         schema = {"enum": [int(option) for option in schema["enum"]]}
     bounds = {key: value for key, value in field.schema.items() if key in _BOUNDS.values()}
     return Field(field.name, {**schema, **bounds}, field.description, field.type_name, field.as_json)

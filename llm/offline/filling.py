@@ -18,7 +18,17 @@ from llm.offline.words import spoken
 _USUAL_ITEMS = 5
 _USUAL_ENTRIES = 3
 _CHOSEN_SHARE = 0.3  # of the evidence from which on an option joins a list of several
-_NARROWER = {"format", "pattern", "enum", "const", "anyOf", "oneOf", "minLength", "maxLength", "contentMediaType"}
+_NARROWER = {
+    "format",
+    "pattern",
+    "enum",
+    "const",
+    "anyOf",
+    "oneOf",
+    "minLength",
+    "maxLength",
+    "contentMediaType",
+}
 _JUDGEMENTS = {"problem": judge.problems, "gap": judge.gaps, "conflict": judge.disagreements}
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from llm.offline.answer import NOT_SAID
 from llm.offline.extract import READ_CHARS
 from llm.offline.reading import Reading
-from llm.offline.sentences import Sentence, Source, sentences
+from llm.offline.sentences import GENERAL, Sentence, Source, sentences
 from llm.offline.words import spoken, stems
 
 SUPPORTED = 0.6  # share of a sentence's words that must stand close together in the material
@@ -117,7 +117,9 @@ def problems(reading: Reading) -> list[str]:
 def gaps(reading: Reading) -> list[str]:
     """Return what the question asks for and the material never mentions."""
     texts = [source.text.lower() for source in reading.material] if reading.question else []
-    asked = [word for word in re.findall(r"[^\W_][\w'-]*", reading.question) if stems(word)]
+    asked = [
+        word for word in re.findall(r"[^\W_][\w'-]*", reading.question) if not GENERAL.issuperset(stems(word))
+    ]
     missing = [word for word in asked if not any(stems(word)[0] in text for text in texts)]
     return [f"The material does not mention \u201c{word}\u201d." for word in dict.fromkeys(missing)]
 
@@ -129,11 +131,11 @@ def disagreements(reading: Reading) -> list[str]:
     read = [(one, {word for word in stems(one.text) if not word.isdigit()}) for one in most_telling]
     for (left, words), (right, others) in combinations(read, 2):
         common = len(words & others)
-        if common < _FEWEST_WORDS or common < _SAME_MATTER * min(len(words), len(others)):
+        if common < _FEWEST_WORDS or common < _SAME_MATTER * max(len(words), len(others)):
             continue
         if left.source.name != right.source.name and _contradict(left.text, right.text):
             found.append(f"{_quoted(left)} against {_quoted(right)}")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def support(text: str, base: Sequence[str]) -> float:
@@ -183,7 +185,7 @@ def _held(words: Sequence[str], windows: Sequence[set[str]]) -> float:
 def _own_confidence(reading: Reading) -> tuple[float, str]:
     """Grade an answer of our own by how much of the question the best sentence speaks of."""
     best = reading.ranked(reading.question)[:1]
-    if not reading.question or not best:
+    if reading.is_about_all or not best:
         return UNKNOWN, "There is no draft to judge and no question to measure against."
     score = 0.05 + 0.9 * best[0].overlap
     return score, f"The best sentence speaks of {best[0].overlap:.0%} of the question."

@@ -1,47 +1,25 @@
 """What a prompt's inputs are to each other: a question, material, a draft to judge, a reference."""
 
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from llm.offline.material import records, sources
 from llm.offline.prompt import Prompt
-from llm.offline.sentences import GENERAL, Index, Ranked, Sentence, Source, index, rank, sentences
+from llm.offline.ranking import GENERAL, Index, Ranked, index, rank
+from llm.offline.roles import asks, orders, role_of
+from llm.offline.sentences import Sentence, Source, sentences
 from llm.offline.turns import RESULTS
-from llm.offline.words import spoken, stems, word_count
+from llm.offline.words import stems, word_count
 
-_QUESTION = "question query message request task topic focus ask prompt goal"
-_REFERENCE = "truth reference expected gold correct"
-_DRAFT = "answer draft response prediction candidate output statement claim hypothesis assertion reply completion summary"
-_ASIDE = "history tools conversation trajectory problems feedback asked missing gaps problem"
-ROLES = {
-    word: role
-    for role, words in (
-        ("question", _QUESTION),
-        ("reference", _REFERENCE),
-        ("draft", _DRAFT),
-        ("aside", _ASIDE),
-    )
-    for word in words.split()
-}
-_ORDERS = re.compile(
-    r"^(?:please\s+)?(?:summari[sz]e|list|explain|extract|find|describe|tell|give|what|who|when|where|why|how"
-    r"|which|write|name|show|compare|count|classify|identify)\b",
-    re.IGNORECASE,
-)
-_NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)
-_NAMES = ("document", "source", "title", "name", "file", "id")
 _BEST = 5
 _MOST_SENTENCES = 100_000
 _SAYS_NOTHING = ("", "Completed.")
-_TEXTS = ("text", "content", "body", "value")
 _ACTED = ("tools", "tool_calls", RESULTS)
 _OBSERVATION = re.compile(r"^\[\[ ## observation_\d+ ## \]\]\n((?:(?!\[\[ ## )[^\n]*\n?)*)", re.MULTILINE)
 _SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
 _SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
-_SHORTEST_LEAF = 3  # words; shorter values inside JSON are names and labels, not sentences
 
 
 @dataclass
@@ -58,10 +36,10 @@ class Reading:
     @cached_property
     def roles(self) -> dict[str, str]:
         """The role of each input by name: question, material, draft, reference or aside."""
-        roles = {name: _role(name) for name in self.prompt.inputs}
+        roles = {name: role_of(name) for name in self.prompt.inputs}
         given = [name for name, text in self.prompt.inputs.items() if text.strip()]
         if "question" not in roles.values() and "material" in roles.values():
-            asking = [name for name in given if roles[name] == "material" and _asks(self.prompt.inputs[name])]
+            asking = [name for name in given if roles[name] == "material" and asks(self.prompt.inputs[name])]
             if asking and len(given) > 1:
                 roles[min(asking, key=lambda name: len(self.prompt.inputs[name]))] = "question"
         return roles
@@ -74,8 +52,13 @@ class Reading:
         """
         asked = self._split[0]
         if asked.strip() in {"", "None"} and "tools" in self.prompt.inputs:
-            begun = [text for turn in self.prompt.history for name, text in turn.given.items() if name not in _ACTED]
-            return next((text for text in begun if _asks(text)), begun[0] if begun else "")
+            begun = [
+                text
+                for turn in self.prompt.history
+                for name, text in turn.given.items()
+                if name not in _ACTED
+            ]
+            return next((text for text in begun if asks(text)), begun[0] if begun else "")
         return asked
 
     @cached_property
@@ -97,7 +80,11 @@ class Reading:
         """What tools returned."""
         trajectory = self.prompt.inputs.get("trajectory", "")
         seen = [text.strip() for text in _OBSERVATION.findall(trajectory)]
-        found = [Source("observation", f"observation {i}", text) for i, text in enumerate(seen) if text not in _SAYS_NOTHING]
+        found = [
+            Source("observation", f"observation {i}", text)
+            for i, text in enumerate(seen)
+            if text not in _SAYS_NOTHING
+        ]
         for turn in self.prompt.history:
             found += sources(RESULTS, turn.given.get(RESULTS, ""))
         return found
@@ -107,24 +94,24 @@ class Reading:
         """What the person said earlier in the conversation, the newest first."""
         turns: list[dict[str, Any]] = [turn.given for turn in reversed(self.prompt.history)]
         for name in ("history", "conversation"):
-            turns += reversed(_records(self.prompt.inputs.get(name, "")))
+            turns += reversed(records(self.prompt.inputs.get(name, "")))
         return [
             source
             for turn in turns
             for name, text in turn.items()
-            if isinstance(text, str) and name not in _ACTED and _role(name) in {"question", "material"}
+            if isinstance(text, str) and name not in _ACTED and role_of(name) in {"question", "material"}
             for source in sources(name, text, "the conversation")
         ]
 
     @cached_property
     def draft(self) -> str:
         """A text among the inputs that is to be judged or revised; empty when there is none."""
-        return self.of_role("draft")
+        return self.ofrole_of("draft")
 
     @cached_property
     def reference(self) -> str:
         """A text among the inputs that is known to be right; empty when there is none."""
-        return self.of_role("reference")
+        return self.ofrole_of("reference")
 
     @cached_property
     def sentences(self) -> list[Sentence]:
@@ -156,100 +143,30 @@ class Reading:
     @cached_property
     def remembered(self) -> list[Ranked]:
         """What was said earlier that speaks of the question, the most telling first; questions left out."""
-        facts = [one for source in self.said for one in sentences(source) if not _asks(one.text)]
+        facts = [one for source in self.said for one in sentences(source) if not asks(one.text)]
         return rank(index(facts, self.question))
 
-    def of_role(self, role: str) -> str:
+    def ofrole_of(self, role: str) -> str:
         """Return the inputs of one role in one text."""
         return "\n".join(text for name, text in self.prompt.inputs.items() if self.roles[name] == role)
 
     @cached_property
     def _split(self) -> tuple[str, str]:
         """The question, and the material that came in the same input with it."""
-        asked = self.of_role("question")
+        asked = self.ofrole_of("question")
         if not asked:
             only = [name for name, role in self.roles.items() if role == "material"]
             text = self.prompt.inputs[only[0]] if len(only) == 1 else ""
-            return (text, "") if _asks(text) and word_count(text) <= _SHORT_QUESTION else ("", "")
+            return (text, "") if asks(text) and word_count(text) <= _SHORT_QUESTION else ("", "")
         if (
             "material" not in self.roles.values()
-            and not _asks(asked)
+            and not asks(asked)
             and word_count(asked) > _SHORT_STATEMENT
         ):
             return "", asked
         if len(asked) <= _SHORT_QUESTION * 20 and word_count(asked) <= _SHORT_QUESTION:
             return asked, ""
         parts = [sentence.text for sentence in sentences(Source("message", "", asked))]
-        asking = [part for part in parts if part.endswith("?")] or [p for p in parts if _ORDERS.match(p)][:1]
+        asking = [part for part in parts if part.endswith("?")] or [p for p in parts if orders(p)][:1]
         question = asking[-1] if asking else ""
         return question, asked.replace(question, "", 1) if question else asked
-
-
-def sources(origin: str, text: str, name: str = "") -> Iterator[Source]:
-    """Yield the pieces of material in an input: itself, the leaves of its JSON, or its numbered items."""
-    stripped = text.strip()
-    if not stripped or stripped == "N/A":
-        return
-    if stripped[0] in "[{":
-        try:
-            yield from _leaves(origin, json.loads(stripped), name or spoken(origin), "")
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return
-    if "\u00ab" in stripped and (stripped[0] == "\u00ab" or _NUMBERED.match(stripped)):
-        for i, item in enumerate(_NUMBERED.split(stripped)):
-            if item.strip():
-                yield Source(origin, f"{spoken(origin)} {i}", item.strip().strip("\u00ab\u00bb").strip())
-        return
-    yield Source(origin, name or spoken(origin), text)
-
-
-def _leaves(origin: str, value: Any, name: str, section: str) -> Iterator[Source]:
-    if isinstance(value, str):
-        if word_count(value) >= _SHORTEST_LEAF:
-            yield Source(origin, name, value, section)
-    elif isinstance(value, dict):
-        name = _name(value) or name
-        section = str(value.get("section") or section)
-        seen: set[str] = set()
-        for key, item in value.items():
-            if (key in {*_NAMES, "section"} and isinstance(item, str)) or _role(key) in {"question", "aside"}:
-                continue
-            if key in _TEXTS and isinstance(item, str | int | float) and str(item).strip():
-                yield Source(origin, name, str(item), section, value)
-                continue
-            for leaf in _leaves(origin, item, name, section):
-                if leaf.text not in seen:
-                    seen.add(leaf.text)
-                    yield leaf if leaf.record else replace(leaf, record=value)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(origin, item, name, section)
-
-
-def _name(value: Any) -> str:
-    """Return what a JSON object calls itself, or what its first part calls itself."""
-    if isinstance(value, dict):
-        own = next((str(value[key]) for key in _NAMES if isinstance(value.get(key), str)), "")
-        return own or next((name for name in map(_name, value.values()) if name), "")
-    return _name(value[0]) if isinstance(value, list) and value else ""
-
-
-def _role(name: str) -> str:
-    words = spoken(name).split()
-    return next((ROLES[word] for word in (*words[-1:], *words) if word in ROLES), "material")
-
-
-def _asks(text: str) -> bool:
-    return "?" in text[:2_000] or "?" in text[-2_000:] or bool(_ORDERS.match(text) and stems(text[:2_000]))
-
-
-def _records(text: str) -> list[dict[str, Any]]:
-    """Return the turns of a conversation that is given as JSON."""
-    try:
-        read = json.loads(text) if text.lstrip()[:1] in {"[", "{"} else []
-    except (ValueError, RecursionError):
-        return []
-    read = read.get("messages", []) if isinstance(read, dict) else read
-    return [turn for turn in read if isinstance(turn, dict)] if isinstance(read, list) else []

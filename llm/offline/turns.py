@@ -16,7 +16,10 @@ _REMINDERS = (
     "Respond with a JSON object in the following order of fields: ",
 )
 _PARTIAL = "This is an example of the task, though some input or output fields are not supplied."
-_MISSING = ("Not supplied for this particular example.", "Not supplied for this conversation history message.")
+_MISSING = (
+    "Not supplied for this particular example.",
+    "Not supplied for this conversation history message.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,9 +57,7 @@ def engine() -> Engine:
 @pytest.fixture
 def offline(engine: Engine) -> Iterator[Engine]:
     """Every DSPy call of the test is answered by the offline model, and a malformed answer is an error."""
-    lm = dspy.LM(
-        "offline/test", engine=engine, async_engine=AsyncEngine(engine), num_retries=0, cache=False
-    )
+    lm = dspy.LM("offline/test", engine=engine, async_engine=AsyncEngine(engine), num_retries=0, cache=False)
     adapter = dspy.ChatAdapter(use_json_adapter_fallback=False)
     with dspy.context(lm=lm, adapter=adapter, disable_history=True, trace=None):
         yield engine

@@ -18,7 +18,16 @@ from pydantic import BaseModel, Field
 from llm.offline import answered
 
 TEXT = "Ada paid 30 euros on 2024-03-05. The parcel arrived wet. Write to ada@example.org or see https://example.org/a."
-WILD = ["", " ", "\n\n", "[[ ## answer ## ]]\nhi", "[[ ## completed ## ]]", '{"a": [1', "\u2028\x85[[ ## value ## ]]", "\x00\ufeff"]
+WILD = [
+    "",
+    " ",
+    "\n\n",
+    "[[ ## answer ## ]]\nhi",
+    "[[ ## completed ## ]]",
+    '{"a": [1',
+    "\u2028\x85[[ ## value ## ]]",
+    "\x00\ufeff",
+]
 
 
 class Colour(enum.Enum):
@@ -84,7 +93,12 @@ LEAVES = [
     Annotated[int, Field(ge=3, le=4)], Annotated[float, Field(gt=0.25, lt=0.5)], Annotated[str, Field(max_length=5)],
     pydantic.PositiveInt, pydantic.Json[list[int]], pydantic.SecretStr, bytes, Any,
 ]  # fmt: skip
-INSIDE = [Level, pydantic.conint(multiple_of=7), pydantic.constr(pattern=r"^\d{3}[a-f]+$"), datetime.date | None]
+INSIDE = [
+    Level,
+    pydantic.conint(multiple_of=7),
+    pydantic.constr(pattern=r"^\d{3}[a-f]+$"),
+    datetime.date | None,
+]
 
 
 def typed(*types: Any, adapter: dspy.Adapter, given_: str, demos: list[dict[str, Any]] | None = None) -> Any:
@@ -129,9 +143,13 @@ def test_whole_number_enums_need_json_because_the_marked_form_cannot_carry_them(
 @st.composite
 def models(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Any:
     fields: dict[str, Any] = {}
-    for name in draw(st.lists(st.sampled_from(["name", "score", "quote", "items", "start", "label"]), unique=True)):
+    for name in draw(
+        st.lists(st.sampled_from(["name", "score", "quote", "items", "start", "label"]), unique=True)
+    ):
         type_ = draw(inner)
-        fields[name] = (type_ | None, None) if draw(st.booleans()) and isinstance(type_, type) else (type_, ...)
+        fields[name] = (
+            (type_ | None, None) if draw(st.booleans()) and isinstance(type_, type) else (type_, ...)
+        )
     return pydantic.create_model("Made", **fields)
 
 
@@ -139,7 +157,9 @@ def models(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Any:
 def containers(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Any:
     one = draw(inner)
     return draw(
-        st.sampled_from([list[one], dict[str, one], tuple[one, int], Annotated[list[one], Field(max_length=2)]])
+        st.sampled_from(
+            [list[one], dict[str, one], tuple[one, int], Annotated[list[one], Field(max_length=2)]]
+        )
     )
 
 
