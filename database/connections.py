@@ -1,5 +1,6 @@
 """How a connection to each kind of database is opened and set up."""
 
+import sqlite3
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +36,13 @@ def build_engine(settings: DatabaseSettings) -> AsyncEngine:
     return engine
 
 
+def write_ahead(cursor: Any) -> None:
+    """Let readers and the writer of a SQLite file not wait for each other; the file remembers it."""
+    # The switch takes a lock without waiting for it. Who has the lock is making the switch, or has made it.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
+
+
 def _mariadb_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
     session = {
         "time_zone": "'+00:00'",
@@ -62,8 +70,9 @@ def _set_up_sqlite(engine: AsyncEngine) -> None:
         # The driver's own idea of a transaction begins too late; `begin` below says it.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
+        write_ahead(cursor)
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

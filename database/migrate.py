@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from database.connections import write_ahead
 from database.faults import translated
 from database.settings import parse_url
 from database.tables import Table
@@ -133,6 +134,7 @@ def _begin_immediately(engine: Any) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
+        write_ahead(connection.cursor())
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

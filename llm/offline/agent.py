@@ -15,16 +15,17 @@ from llm.offline.reading import Reading
 from llm.offline.turns import CALLS
 from llm.offline.words import listed, stems
 
-LAST_TOOLS = ("submit", "finish")
+NEXT_TOOL, TOOL_ARGUMENTS = "next_tool_name", "next_tool_args"  # the fields of DSPy's ReAct
+_LAST_TOOLS = ("submit", "finish")
 _TOOL = re.compile(
-    r"(?P<name>[\w.-]+)(?:, whose description is <desc>(?P<desc>.*?)</desc>)?\. +It takes arguments (?P<args>\{.*?\})\.?"
-    r"(?=\"|\)|\n|$|', ')",
+    r"(?P<name>[\w.-]+)(?:, whose description is <desc>(?P<desc>.*?)</desc>)?\. +"
+    r"It takes arguments (?P<args>\{.*?\})\.?(?=\"|\)|\n|$|', ')",
     re.DOTALL,
 )
 _QUOTED = re.compile(r"[\"'\u201c`]([^\"'\u201d`]{2,200})[\"'\u201d`]")
 _CALLED = re.compile(r'"name": ?"([\w.-]+)"|tool_name_\d+ ## \]\]\s*([\w.-]+)')
 
-Fill = Callable[[str, Schema, str], Any]
+Fill = Callable[[str, Schema], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def tools(reading: Reading) -> list[Tool]:
 def next_tool(reading: Reading) -> tuple[Tool | None, str]:
     """Return the tool to call now and why: the one that fits the question best, or the last one when done."""
     offered = tools(reading)
-    last = next((tool for tool in offered if tool.name in LAST_TOOLS), None)
+    last = next((tool for tool in offered if tool.name in _LAST_TOOLS), None)
     done = already_called(reading)
     asked = set(stems(reading.question))
     useful = [tool for tool in offered if tool is not last and tool.name not in done]
@@ -66,11 +67,9 @@ def next_tool(reading: Reading) -> tuple[Tool | None, str]:
 
 
 def arguments(tool: Tool, reading: Reading, fill: Fill) -> dict[str, Any]:
-    """Return arguments for a tool: numbers and texts of the question in their order; defaults are left out."""
-    if tool.name in LAST_TOOLS:
-        return {
-            name: fill(name, schema, "") for name, schema in tool.args.items() if isinstance(schema, dict)
-        }
+    """Return arguments for a tool: numbers and texts of the question in their order; no defaults."""
+    if tool.name in _LAST_TOOLS:
+        return {name: fill(name, schema) for name, schema in tool.args.items() if isinstance(schema, dict)}
     quoted = _QUOTED.search(reading.question)
     numbers = re.findall(r"-?\d+(?:\.\d+)?", reading.question)
     filled: dict[str, Any] = {}
@@ -85,7 +84,7 @@ def arguments(tool: Tool, reading: Reading, fill: Fill) -> dict[str, Any]:
             named = proper_name(reading.question) if asks_for_name(name) else None
             filled[name] = quoted[1] if quoted else named or reading.question
         else:
-            filled[name] = fill(name, schema, str(schema.get("description", "")))
+            filled[name] = fill(name, schema)
     return filled
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ from llm.backend import Reply
 from llm.offline.write import write
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from dspy.lm15 import Request, Response, StreamEvent
 
 DEPLOYMENT = "offline"

@@ -1,4 +1,4 @@
-"""Choosing one of several options: by likeness to the demos of the prompt, and by what the prompt says of each."""
+"""Choosing one of several options: by likeness to the demos, and by what the prompt says of each."""
 
 import json
 import re
@@ -146,7 +146,7 @@ def _because(
     if votes > _LEAST:
         share = round(100 * alike.get(option, 0.0) / votes)
         fits = ", and the instructions fit too" if told.get(option, 0.0) > 0 else ""
-        return f"Compared the input with {len(shown)} examples: {share} % of the likeness is with {option}{fits}."
+        return f"Of the likeness to {len(shown)} examples, {share} % is with {option}{fits}."
     return f"No example is alike; the words that the prompt uses for {listed([option])} occur in the input."
 
 

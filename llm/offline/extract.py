@@ -5,14 +5,15 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import islice
 
-from llm.offline.words import spoken, stems
+from llm.offline.words import bag, spoken, stems
 
 READ_CHARS = 200_000  # of a text searched for single values
 # Not the parts of dates, times, versions and names.
 _NUMBER = re.compile(r"(?<![\w.:/-])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w|[.:/-]\d)")
 _MOST_NUMBERS = 500
+_SENTENCE_END = re.compile(r"[.!?]\s|\n")
 _AROUND = 60  # characters before and after a value that tell what it is
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DATES = (
     re.compile(r"\b(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?:[T ](?P<t>\d{2}:\d{2}(?::\d{2})?))?"),
@@ -32,8 +33,9 @@ _PATTERNS = {
 _NAME = re.compile(
     r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'-]+(?:\s+(?:[A-Z][\w'-]+|of|de|van|von)){0,3}\b|[A-Z][\w'-]+(?:\s[A-Z][\w'-]+)+"
 )
-_NAMED = frozenset(
-    "name person author customer company city country place location product organisation organization team who".split()
+_NAMED = bag(
+    "name person author customer company city country place location product team who"
+    " organisation organization"
 )
 
 
@@ -108,7 +110,8 @@ def asks_for_name(name: str) -> bool:
 def _closeness(about: str, text: str, start: int, end: int) -> float:
     """How much of `about` stands around a place, the nearer the better, and earlier places first."""
     wanted = set(stems(about))
-    before, after = stems(text[max(0, start - _AROUND) : start]), stems(text[end : end + _AROUND])
+    before = stems(_SENTENCE_END.split(text[max(0, start - _AROUND) : start])[-1])
+    after = stems(_SENTENCE_END.split(text[end : end + _AROUND], maxsplit=1)[0])
     near = sum(1 / (1 + i) for i, word in enumerate(reversed(before)) if word in wanted)
     near += sum(0.8 / (1 + i) for i, word in enumerate(after) if word in wanted)
     return near - start * 1e-9

@@ -1,4 +1,4 @@
-"""Texts in a format: dates, addresses, identifiers. Found in the text, or a placeholder that is plainly one."""
+"""Texts in a format: dates, addresses, identifiers; found in the input, or plainly a placeholder."""
 
 from llm.offline.extract import clock_in, moment_near, shaped
 

@@ -1,28 +1,21 @@
-"""Judging by words: how much of a draft the material supports, what it leaves out, where texts disagree."""
+"""Grading by words: how much of a draft the material supports, and how much of the question it meets."""
 
-import re
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 from llm.offline.answer import NOT_SAID
 from llm.offline.extract import READ_CHARS
 from llm.offline.reading import Reading
-from llm.offline.sentences import GENERAL, Sentence, Source, sentences
-from llm.offline.words import spoken, stems
+from llm.offline.sentences import Source, sentences
+from llm.offline.words import bag, spoken, stems
 
 SUPPORTED = 0.6  # share of a sentence's words that must stand close together in the material
 UNKNOWN = 0.5  # the score where there is nothing to judge
 UNCHECKED = 0.8  # of a draft in which no fault could be found because there is nothing to compare it with
-_NEGATION = re.compile(r"\b(?:not?|never|none|without|cannot|\w+n't)\b", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_COMPARED = 150  # sentences; disagreement is looked for among the most telling ones only
-_SAME_MATTER = 0.6  # share of common words from which on two sentences speak of the same thing
-_FEWEST_WORDS = 3
-_RECALL = frozenset("recall completeness complete coverage covered".split())
-_PRECISION = frozenset(
-    "precision groundedness grounded faithfulness faithful support supported hallucination".split()
-)
-_ON_TOPIC = frozenset("relevance relevant".split())
+_RECALL = bag("recall completeness complete coverage covered")
+_PRECISION = bag("precision groundedness grounded faithfulness faithful support supported hallucination")
+_ON_TOPIC = bag("relevance relevant")
+_TIE = bag("tie equal both neither draw")
+_HONEST = 0.9  # for a draft that says that the material does not say, where it does not
 
 
 def grade(name: str, reading: Reading) -> tuple[float, str]:
@@ -30,37 +23,26 @@ def grade(name: str, reading: Reading) -> tuple[float, str]:
 
     The field's name says what is graded: recall or completeness (how much of the reference the draft
     holds), precision or groundedness (how much of the draft the material holds), relevance (how much of
-    the question it speaks of); anything else weighs support against relevance.
+    the question it speaks of); anything else weighs all of these.
     """
     words = set(spoken(name).split())
-    draft, base = reading.draft, _base(reading)
-    if not draft.strip():
-        return _own_confidence(reading)
+    draft, checked_against = reading.draft, base(reading)
     on_topic = covered(reading.question, [draft])
-    if not base:
-        return (
-            on_topic if words & _ON_TOPIC else UNCHECKED
-        ), "There is nothing that the draft could be checked against, so no fault was found."
-    held, holds = support(draft, base), covered("\n".join(base), [draft])
-    if words & _RECALL:
-        return holds, f"The draft holds {holds:.0%} of the words that it should cover."
-    if words & _PRECISION:
-        return held, f"{held:.0%} of the draft's words are in the material."
-    if words & _ON_TOPIC:
-        return on_topic, f"The draft speaks of {on_topic:.0%} of the question's words."
-    if reading.reference:
-        score = 2 * held * holds / (held + holds) if held + holds else 0.0
-        return score, f"The draft shares {score:.0%} of its words with the reference (F1)."
-    if NOT_SAID.lower() in draft.lower() and covered(reading.question, base) < UNKNOWN:
-        return (
-            0.9,
-            "The draft says that the material does not say, and the material shares little with the question.",
-        )
-    score = 0.75 * held + 0.25 * on_topic if reading.question else held
-    return (
-        score,
-        f"The material supports {held:.0%} of the draft, which speaks of {on_topic:.0%} of the question.",
-    )
+    if not draft.strip():
+        score, reason = _own_confidence(reading)
+    elif words & _ON_TOPIC:
+        score, reason = on_topic, f"The draft speaks of {on_topic:.0%} of the question's words."
+    elif not checked_against:
+        score, reason = UNCHECKED, "There is nothing to check the draft against, so no fault was found."
+    elif words & _RECALL:
+        score = covered("\n".join(checked_against), [draft])
+        reason = f"The draft holds {score:.0%} of the words that it should cover."
+    elif words & _PRECISION:
+        score = support(draft, checked_against)
+        reason = f"{score:.0%} of the draft's words stand together in the material."
+    else:
+        score, reason = _overall(reading, checked_against, on_topic)
+    return score, reason
 
 
 def verdict(name: str, reading: Reading) -> tuple[bool, str]:
@@ -70,79 +52,30 @@ def verdict(name: str, reading: Reading) -> tuple[bool, str]:
 
 
 def better_of(options: Sequence[str], reading: Reading) -> tuple[str, str] | None:
-    """Return the option that names the better of several drafts (`A` of `answer_a` and `answer_b`), if any does."""
-    rivals: dict[str, str] = {}
-    for option in options:
-        for name, text in reading.prompt.inputs.items():
-            if spoken(option).split()[-1:] == spoken(name).split()[-1:] and len(spoken(name).split()) > 1:
-                rivals[option] = text
+    """Return the option that names the better of several drafts (`A` of `answer_a`, `answer_b`), and why."""
+    inputs = {_last_word(name): text for name, text in reading.prompt.inputs.items() if "_" in name}
+    rivals = {option: inputs[_last_word(option)] for option in options if _last_word(option) in inputs}
     if len(rivals) < 2:  # noqa: PLR2004  a comparison needs two
         return None
-    base = [source.text for source in reading.material if source.text not in rivals.values()]
-    base += [reading.reference] if reading.reference else []
-    marks = {}
-    for option, text in rivals.items():
-        held = support(text, base) if base else 0.0
-        marks[option] = held + covered(reading.question, [text])
+    against = [source.text for source in reading.material if source.text not in rivals.values()]
+    against += [reading.reference] if reading.reference else []
+    marks = {
+        option: round(covered(reading.question, [text]) + (support(text, against) if against else 0.0), 6)
+        for option, text in rivals.items()
+    }
     best = max(rivals, key=lambda option: marks[option])
-    tie = [option for option in options if option.lower() in {"tie", "equal", "both", "neither"}]
-    if tie and max(marks.values()) - min(marks.values()) < 1e-9:  # noqa: PLR2004  rounding
-        return tie[0], "Both are supported equally."
-    listed_marks = ", ".join(f"{option} {mark:.2f}" for option, mark in marks.items())
-    return best, f"Support by the material and the question: {listed_marks}."
+    tie = [option for option in options if option.lower() in _TIE]
+    if tie and len(set(marks.values())) == 1:
+        return tie[0], "All are supported equally."
+    shown = ", ".join(f"{option} {mark:.2f}" for option, mark in marks.items())
+    return best, f"Support by the material and the question: {shown}."
 
 
-def problems(reading: Reading) -> list[str]:
-    """Return what is wrong with the draft: sentences that nothing supports, questions that it passes over."""
-    base = _base(reading)
-    if not reading.draft.strip():
-        return ["The draft is empty."]
-    if not base:
-        return []
-    found = []
-    index = _windows(base)
-    for sentence in sentences(Source("draft", "draft", reading.draft)):
-        if NOT_SAID not in sentence.text and _held(stems(sentence.text), index) < SUPPORTED:
-            found.append(f"Not supported by the material: \u201c{sentence.prose}\u201d")
-    known = {word for text in base for word in stems(text[:READ_CHARS])}
-    said = set(stems(reading.draft))
-    passed_over = [
-        word for word in dict.fromkeys(stems(reading.question)) if word in known and word not in said
-    ]
-    if passed_over:
-        found.append(f"Says nothing about: {', '.join(passed_over)}.")
-    return found
-
-
-def gaps(reading: Reading) -> list[str]:
-    """Return what the question asks for and the material never mentions."""
-    texts = [source.text.lower() for source in reading.material] if reading.question else []
-    asked = [
-        word for word in re.findall(r"[^\W_][\w'-]*", reading.question) if not GENERAL.issuperset(stems(word))
-    ]
-    missing = [word for word in asked if not any(stems(word)[0] in text for text in texts)]
-    return [f"The material does not mention \u201c{word}\u201d." for word in dict.fromkeys(missing)]
-
-
-def disagreements(reading: Reading) -> list[str]:
-    """Return pairs of sentences on the same matter with other numbers, or one of them negated."""
-    found = []
-    most_telling = [one.sentence for one in reading.ranked(reading.question)[:_COMPARED]]
-    read = [(one, {word for word in stems(one.text) if not word.isdigit()}) for one in most_telling]
-    for (left, words), (right, others) in combinations(read, 2):
-        common = len(words & others)
-        if common < _FEWEST_WORDS or common < _SAME_MATTER * max(len(words), len(others)):
-            continue
-        if left.source.name != right.source.name and _contradict(left.text, right.text):
-            found.append(f"{_quoted(left)} against {_quoted(right)}")
-    return list(dict.fromkeys(found))
-
-
-def support(text: str, base: Sequence[str]) -> float:
-    """Return how much of a text's words stand together in the base, sentence by sentence, 0 to 1."""
-    index = _windows(base)
+def support(text: str, against: Sequence[str]) -> float:
+    """Return how much of a text's words stand together in others, sentence by sentence, 0 to 1."""
+    read = windows(against)
     shares = [
-        _held(words, index)
+        held_by(words, read)
         for one in sentences(Source("", "", text[:READ_CHARS]))
         if (words := stems(one.text))
     ]
@@ -156,30 +89,56 @@ def covered(text: str, by: Iterable[str]) -> float:
     return sum(word in known for word in wanted) / len(wanted) if wanted else 1.0
 
 
-def _base(reading: Reading) -> list[str]:
+def base(reading: Reading) -> list[str]:
     """What a draft is judged against: the reference, or else the material and what was said before."""
     if reading.reference:
         return [reading.reference]
-    base, left = [], READ_CHARS * 5
+    found: list[str] = []
+    left = READ_CHARS * 5
     for source in (*reading.material, *reading.said):
-        base.append(source.text[:left])
-        left -= len(base[-1])
+        found.append(source.text[:left])
+        left -= len(found[-1])
         if left <= 0:
             break
-    return base
+    return found
 
 
-def _windows(base: Sequence[str]) -> list[set[str]]:
+def _overall(reading: Reading, checked_against: Sequence[str], on_topic: float) -> tuple[float, str]:
+    """Grade a draft on the whole: against its reference, or by support and by how it meets the question."""
+    draft = reading.draft
+    held = support(draft, checked_against)
+    if reading.reference:
+        holds = covered(reading.reference, [draft])
+        score = 2 * held * holds / (held + holds) if held + holds else 0.0
+        return score, f"The draft shares {score:.0%} of its words with the reference (F1)."
+    if NOT_SAID.lower() in draft.lower() and covered(reading.question, checked_against) < UNKNOWN:
+        return (
+            _HONEST,
+            "The draft says that the material does not say, and it shares little with the question.",
+        )
+    score = 0.75 * held + 0.25 * on_topic if reading.question else held
+    return (
+        score,
+        f"The material supports {held:.0%} of the draft; it speaks of {on_topic:.0%} of the question.",
+    )
+
+
+def windows(texts: Sequence[str]) -> list[set[str]]:
     """Return the words of every two neighbouring sentences: what they say together supports a claim too."""
-    read = [set(stems(one.text)) for text in base for one in sentences(Source("", "", text))]
+    read = [set(stems(one.text)) for text in texts for one in sentences(Source("", "", text))]
     return [left | right for left, right in zip(read, [*read[1:], set()], strict=False)]
 
 
-def _held(words: Sequence[str], windows: Sequence[set[str]]) -> float:
+def held_by(words: Sequence[str], windows: Sequence[set[str]]) -> float:
+    """Return the largest share of these words that one window holds, 0 to 1."""
     wanted = set(words)
     if not wanted:
         return 1.0
     return max((len(wanted & window) for window in windows), default=0) / len(wanted)
+
+
+def _last_word(name: str) -> str:
+    return (spoken(name).split() or [""])[-1]
 
 
 def _own_confidence(reading: Reading) -> tuple[float, str]:
@@ -189,14 +148,3 @@ def _own_confidence(reading: Reading) -> tuple[float, str]:
         return UNKNOWN, "There is no draft to judge and no question to measure against."
     score = 0.05 + 0.9 * best[0].overlap
     return score, f"The best sentence speaks of {best[0].overlap:.0%} of the question."
-
-
-def _contradict(left: str, right: str) -> bool:
-    numbers, others = set(_NUMBER.findall(left)), set(_NUMBER.findall(right))
-    if numbers and others:
-        return numbers.isdisjoint(others)
-    return bool(_NEGATION.search(left)) != bool(_NEGATION.search(right))
-
-
-def _quoted(sentence: Sentence) -> str:
-    return f"{sentence.source.name}: \u201c{sentence.prose}\u201d"

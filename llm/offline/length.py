@@ -10,7 +10,8 @@ from llm.offline.words import word_count
 
 _COUNTS = {"one": 1, "a single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10}
 _LIMIT = re.compile(
-    r"\b(?P<n>\d{1,3}|one|a single|two|three|four|five|six|ten)(?:(?: to |-| or )(?P<m>\d{1,3}|two|three|four|five|six|ten))?"
+    r"\b(?P<n>\d{1,3}|one|a single|two|three|four|five|six|ten)"
+    r"(?:(?: to |-| or )(?P<m>\d{1,3}|two|three|four|five|six|ten))?"
     r"[ -]+(?:\w+ ){0,2}?(?P<unit>sentence|word|item|point|bullet|finding|entr|quote|line)",
     re.IGNORECASE,
 )

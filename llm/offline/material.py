@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from llm.offline.roles import role_of
-from llm.offline.sentences import Source
+from llm.offline.roles import orders, role_of
+from llm.offline.sentences import Source, least_length, sentences
 from llm.offline.words import spoken, word_count
 
+SHORT_STATEMENT = 8  # words; what is longer and asks nothing is material
+_ASKED = re.compile(r"^(?:question|query|task|q)\s*:\s*", re.IGNORECASE)
 _NUMBERED = re.compile(r"^\[\d+\] (?=\u00ab)", re.MULTILINE)  # how DSPy writes a list for a field of text
 _NAMES = ("document", "source", "title", "name", "file", "id")
 _LABELS = frozenset({*_NAMES, "section"})
@@ -35,6 +37,21 @@ def sources(origin: str, text: str, name: str = "") -> Iterator[Source]:
                 yield Source(origin, f"{spoken(origin)} {i}", item.strip().strip("\u00ab\u00bb").strip())
         return
     yield Source(origin, name or spoken(origin), text)
+
+
+def parted(message: str) -> tuple[str, str]:
+    """Part a message into its question and the material that it brings along.
+
+    The question is the last sentence that asks, or the first that orders; without more than a few words
+    beside it the whole message is the question.
+    """
+    found = sentences(Source("message", "", message), least_length(len(message)))
+    parts = [sentence.text for sentence in found]
+    asking = [part for part in parts if part.endswith("?")][-1:] or [part for part in parts if orders(part)]
+    question = asking[0] if asking else ""
+    rest = message.replace(question, "", 1) if question else message
+    question = _ASKED.sub("", question)
+    return (question, rest) if word_count(rest) > SHORT_STATEMENT else (message, "")
 
 
 def _leaves(origin: str, value: Any, name: str, section: str) -> Iterator[Source]:

@@ -53,11 +53,14 @@ def write_outputs(notation: Notation, values: Mapping[str, Any], as_json: Iterab
         values: by field name, JSON-ready.
         as_json: the fields that the reader parses, whose texts must be quoted.
     """
+    parsed = set(as_json)
     if notation is Notation.JSON:
-        return json_text(dict(values), indent=2)
+        # JSONAdapter parses the texts of these once more: unquoted, `[a` would come out as a list.
+        twice = {name for name, value in values.items() if name in parsed and isinstance(value, str)}
+        texts = {name: json_text(value) if name in twice else value for name, value in values.items()}
+        return json_text(texts, indent=2)
     if notation is Notation.PLAIN:
         return "\n\n".join(value if isinstance(value, str) else json_text(value) for value in values.values())
-    parsed = set(as_json)
     texts = {name: json_text(value) if name in parsed else _bare(value) for name, value in values.items()}
     if notation is Notation.LABELLED:
         return "\n\n".join(f"{name}: {text}" for name, text in texts.items())

@@ -1,4 +1,4 @@
-"""Numbers and truth values: learned from demos, graded, counted, or found in the text; always within bounds."""
+"""Numbers and truth values: learned from demos, graded, or found in the text; always within bounds."""
 
 import re
 from math import ceil, floor, inf, isfinite, nextafter
@@ -10,12 +10,12 @@ from llm.offline.judge import grade, verdict
 from llm.offline.reading import Reading
 from llm.offline.similarity import cosine, vectors
 from llm.offline.slots import Slot
-from llm.offline.words import spoken
+from llm.offline.words import bag, spoken
 
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:to|-|\u2013|and|\.\.)\s*(-?\d+(?:\.\d+)?)")
 _OUT_OF = re.compile(r"out of (\d+(?:\.\d+)?)|/\s?(\d+)\b")
-_JUDGING = frozenset(
-    "supported faithful correct grounded entailed valid accurate holds true sufficient good acceptable".split()
+_JUDGING = bag(
+    "supported faithful correct grounded entailed valid accurate holds true sufficient good acceptable"
 )
 _TRUE = ("true", "yes", "1")
 _FEWEST_TAUGHT = 2
@@ -38,7 +38,7 @@ def number(slot: Slot, reading: Reading, *, needed: bool) -> float | int | None:
 
 
 def truth(slot: Slot, reading: Reading) -> bool:
-    """Say yes or no: by the demos, by judging a draft, or by whether the input speaks of what the name asks."""
+    """Say yes or no: by the demos, by judging a draft, or by whether the input speaks of the field's name."""
     taught = learned(reading, slot.path)
     words = set(slot.wish.lower().split())
     if not taught and reading.draft and (words & _JUDGING or "score" in slot.kinds):

@@ -1,6 +1,7 @@
 """A short text that a regular expression accepts, for fields that must match one."""
 
 import re
+from collections.abc import Callable
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -29,24 +30,14 @@ def _plainest(parts: Any, groups: dict[int, str]) -> str:
 
 
 def _piece(op: Any, value: Any, groups: dict[int, str]) -> str:
-    if op is sre.LITERAL:
-        return chr(value)
-    if op is sre.NOT_LITERAL:
-        return "b" if value == ord("a") else "a"
-    if op is sre.ANY:
-        return "a"
-    if op is sre.IN:
-        return _one_of(value)
+    """Return the plainest text for one part of a pattern, as `re` parsed it; places take no text."""
     if op in {sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT}:
         return "".join(_plainest(value[2], groups) for _ in range(min(value[0], _MOST_REPEATS)))
-    if op is sre.BRANCH:
-        return _plainest(value[1][0], groups)
     if op is sre.SUBPATTERN:
         groups[value[0]] = _plainest(value[-1], groups)
         return groups[value[0]]
-    if op is sre.ATOMIC_GROUP:
-        return _plainest(value, groups)
-    return groups.get(value, "") if op is sre.GROUPREF else ""
+    write = _WRITERS.get(op)
+    return write(value, groups) if write else ""
 
 
 def _one_of(choices: Any) -> str:
@@ -70,3 +61,14 @@ def _accepts(choices: Any, char: str) -> bool:
         ):
             return True
     return False
+
+
+_WRITERS: dict[Any, Callable[[Any, dict[int, str]], str]] = {
+    sre.LITERAL: lambda value, _: chr(value),
+    sre.NOT_LITERAL: lambda value, _: "b" if value == ord("a") else "a",
+    sre.ANY: lambda _, __: "a",
+    sre.IN: lambda value, _: _one_of(value),
+    sre.BRANCH: lambda value, groups: _plainest(value[1][0], groups),
+    sre.ATOMIC_GROUP: _plainest,
+    sre.GROUPREF: lambda value, groups: groups.get(value, ""),
+}

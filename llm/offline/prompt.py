@@ -3,6 +3,7 @@
 DSPy's adapters lay a prompt out in fixed words (dspy/adapters/{base,chat,json,two_step}_adapter.py, 3.4.1):
 a system message with the fields, their types and the instructions, then demos as pairs of messages,
 then the conversation so far, then the current inputs. Everything else is read as a plain conversation.
+XMLAdapter's prompts are answered in the marked form, which its own fallback to JSON heals by a second call.
 """
 
 import json
@@ -93,7 +94,10 @@ def _plain(system: str, earlier: list[Spoken], last: str, wanted: dict[str, Any]
     if isinstance(properties, dict):
         defs = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
         parts = {name: part for name, part in properties.items() if isinstance(part, dict)}
-        outputs = [Field(name, part | defs, str(part.get("description", ""))) for name, part in parts.items()]
+        outputs = [
+            Field(name, part | defs, str(part.get("description", "")), type_name="")
+            for name, part in parts.items()
+        ]
     notation = Notation.JSON if wanted else Notation.PLAIN
     return Prompt(notation, system.strip(), {"message": last}, outputs, history=conversation(earlier))
 

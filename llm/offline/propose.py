@@ -3,12 +3,15 @@
 import re
 from statistics import median
 
+from llm.offline.examples import Pair, pairs
 from llm.offline.fields import Found
-from llm.offline.lessons import LESSON, label_words, lines, merged, pairs, told_before
+from llm.offline.lessons import LESSON, are_labels, label_words, lines, merged, told_before
 from llm.offline.reading import Reading
-from llm.offline.words import listed, spoken, word_count
+from llm.offline.words import bag, listed, spoken, word_count
 
-_PROPOSALS = frozenset("instruction instructions rules advice observations guidelines prompt prefix".split())
+_PROPOSALS = bag("instruction instructions rules advice observations guidelines prompt prefix")
+# Inputs that only optimizers give; without one, "advice" is asked for by somebody who wants some.
+_SHOWN = bag("instruction instructions example examples demos observations module modules metadata")
 _READ_CHARS = 400_000
 _HEADING = "The options and the words that tell them:"
 _METHODS = (
@@ -27,10 +30,11 @@ _SHORT_ANSWER = 8
 
 def proposes(name: str, reading: Reading) -> bool:
     """Whether a field asks for an instruction, or sums up what is known of examples."""
-    words = set(spoken(name).split())
-    if words & _PROPOSALS and not words & {"quote", "question"}:
+    inputs = reading.prompt.inputs
+    shown = {word for given in inputs for word in spoken(given).split()}
+    if shown & _SHOWN and set(spoken(name).split()) & _PROPOSALS:
         return True
-    return "observations" in reading.prompt.inputs and bool(told_before(reading.prompt.inputs.values()))
+    return "observations" in inputs and bool(told_before(inputs.values()))
 
 
 def write(name: str, reading: Reading) -> Found:
@@ -51,7 +55,7 @@ def instruction(reading: Reading) -> Found:
     tip = inputs.get("tip", "").lower()
     most = next((n for word, n in _WORDS.items() if word in tip), _USUAL_WORDS if tip else _KEPT_WORDS)
     shown = pairs(inputs)
-    told = merged(told_before(inputs.values()), label_words(shown, most), most)
+    told = merged(told_before(inputs.values()), _labels(shown, most), most)
     base = LESSON.sub("", _base(inputs)).replace(_HEADING, "").strip()
     parts = [base, _method(shown, told, base, tip)]
     if told:
@@ -64,7 +68,7 @@ def observations(reading: Reading) -> Found:
     """Describe what examples have in common: their labels with telling words, or how long answers are."""
     inputs = {key: text[:_READ_CHARS] for key, text in reading.prompt.inputs.items()}
     shown = pairs(inputs)
-    told = merged(told_before(inputs.values()), label_words(shown, _USUAL_WORDS), _KEPT_WORDS)
+    told = merged(told_before(inputs.values()), _labels(shown, _USUAL_WORDS), _KEPT_WORDS)
     if told:
         text = f"Each input belongs to one of {listed(told)}. {_HEADING}\n{lines(told)}\n"
     elif shown:
@@ -77,14 +81,17 @@ def observations(reading: Reading) -> Found:
 def advice(name: str, reading: Reading) -> str:
     """Write advice for one module of a program: which words of the example go with what is right."""
     inputs = {key: text[:_READ_CHARS] for key, text in reading.prompt.inputs.items()}
-    told = label_words([*pairs(inputs), ("", "\0")], _USUAL_WORDS)
-    told.pop("\0", None)
+    told = label_words(pairs(inputs), _USUAL_WORDS)
     if told:
         return f"For {spoken(name)}, inputs with words like these go with:\n{lines(told)}"
     return "N/A"
 
 
-def _method(shown: list[tuple[str, str]], told: dict[str, list[str]], base: str, tip: str) -> str:
+def _labels(shown: list[Pair], most: int) -> dict[str, list[str]]:
+    return label_words(shown, most) if are_labels(shown) else {}
+
+
+def _method(shown: list[Pair], told: dict[str, list[str]], base: str, tip: str) -> str:
     """Return a way of working that the instruction does not name yet; which one depends on the prompt."""
     if not told and shown:
         return _answer_length(shown)
@@ -96,7 +103,7 @@ def _method(shown: list[tuple[str, str]], told: dict[str, list[str]], base: str,
     return unused[(len(shown) + len(base)) % len(unused)] if unused else ""
 
 
-def _answer_length(shown: list[tuple[str, str]]) -> str:
+def _answer_length(shown: list[Pair]) -> str:
     words = int(median(word_count(right) for _, right in shown))
     if words <= _SHORT_ANSWER:
         return f"Answer in at most {max(1, words)} words, taken from the material."

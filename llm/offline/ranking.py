@@ -1,4 +1,4 @@
-"""The most telling sentences for a question: shared words, rare ones first; then place and weight in the text."""
+"""The most telling sentences for a question: by shared words, rare ones counting more, and by place."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,10 @@ from llm.offline.words import stems
 # Questions of such words only ask for the material as a whole.
 GENERAL = frozenset(
     stems(
-        "summarize summarise summary main key important point document text content context overview gist part"
-        " describe mention report topic theme section file list find everything learn sentence word brief short"
-        " concise detail paragraph bullet two three four five 1 2 3 4 5 article material message following"
+        "summarize summarise summary main key important point document text content context overview gist"
+        " part describe mention report topic theme section file list find everything learn sentence word"
+        " brief short concise detail paragraph bullet two three four five 1 2 3 4 5 article material message"
+        " following"
     )
 )
 _GENERAL_WEIGHT = 0.25

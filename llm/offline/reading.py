@@ -5,26 +5,32 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from llm.offline.material import records, sources
+from llm.offline.material import SHORT_STATEMENT, parted, records, sources
 from llm.offline.prompt import Prompt
 from llm.offline.ranking import GENERAL, Index, Ranked, index, rank
-from llm.offline.roles import asks, orders, role_of
-from llm.offline.sentences import Sentence, Source, sentences
+from llm.offline.roles import asks, role_of
+from llm.offline.sentences import Sentence, Source, least_length, sentences
 from llm.offline.turns import RESULTS
 from llm.offline.words import stems, word_count
 
 _BEST = 5
-_MOST_SENTENCES = 100_000
 _SAYS_NOTHING = ("", "Completed.")
 _ACTED = ("tools", "tool_calls", RESULTS)
 _OBSERVATION = re.compile(r"^\[\[ ## observation_\d+ ## \]\]\n((?:(?!\[\[ ## )[^\n]*\n?)*)", re.MULTILINE)
-_SHORT_QUESTION = 60  # words; a longer message with a question in it brings its own material
-_SHORT_STATEMENT = 8  # words; a longer message that asks nothing, with nothing beside it, is what to read
+_SHORT_QUESTION = 60  # words; a longer one brings its own material
+_SHORT_CHARS = 2_000
 
 
 @dataclass
 class Reading:
-    """A prompt, understood: computed once and shared by everything that fills its fields."""
+    """A prompt, understood: computed once and shared by everything that fills its fields.
+
+    Args:
+        prompt: what was read.
+        reasons: what was done so far, in true sentences; they become the `reasoning` of the answer.
+        notes: decisions that later fields of the same answer need: the last `choice`, the next `tool`.
+        used: the sentences that the answer rests on so far.
+    """
 
     prompt: Prompt
     reasons: list[str] = field(default_factory=list)
@@ -60,6 +66,11 @@ class Reading:
             ]
             return next((text for text in begun if asks(text)), begun[0] if begun else "")
         return asked
+
+    @cached_property
+    def only_message(self) -> bool:
+        """Whether all that there is to read is what the person says now."""
+        return {source.origin for source in self.material} == {"message"}
 
     @cached_property
     def is_about_all(self) -> bool:
@@ -106,17 +117,17 @@ class Reading:
     @cached_property
     def draft(self) -> str:
         """A text among the inputs that is to be judged or revised; empty when there is none."""
-        return self.ofrole_of("draft")
+        return self.of_role("draft")
 
     @cached_property
     def reference(self) -> str:
         """A text among the inputs that is known to be right; empty when there is none."""
-        return self.ofrole_of("reference")
+        return self.of_role("reference")
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """All sentences of the material; in very long material short ones are joined, so that they stay few."""
-        least = max(2, sum(len(source.text) for source in self.material) // _MOST_SENTENCES)
+        """All sentences of the material; in very long material short ones are joined."""
+        least = least_length(sum(len(source.text) for source in self.material))
         return [sentence for source in self.material for sentence in sentences(source, least)]
 
     @cached_property
@@ -128,7 +139,7 @@ class Reading:
 
     @cached_property
     def nearby(self) -> str:
-        """All current inputs, after the sentences that speak most of the question: where single values are sought."""
+        """All current inputs, the sentences that speak of the question first: to look for single values."""
         best = self.ranked(self.question)[:_BEST] if self.question else []
         return "\n".join([*(one.sentence.text for one in best if one.shared), self.everything])
 
@@ -146,27 +157,20 @@ class Reading:
         facts = [one for source in self.said for one in sentences(source) if not asks(one.text)]
         return rank(index(facts, self.question))
 
-    def ofrole_of(self, role: str) -> str:
+    def of_role(self, role: str) -> str:
         """Return the inputs of one role in one text."""
         return "\n".join(text for name, text in self.prompt.inputs.items() if self.roles[name] == role)
 
     @cached_property
     def _split(self) -> tuple[str, str]:
         """The question, and the material that came in the same input with it."""
-        asked = self.ofrole_of("question")
+        asked = self.of_role("question")
+        material = [name for name, role in self.roles.items() if role == "material"]
         if not asked:
-            only = [name for name, role in self.roles.items() if role == "material"]
-            text = self.prompt.inputs[only[0]] if len(only) == 1 else ""
+            text = self.prompt.inputs[material[0]] if len(material) == 1 else ""
             return (text, "") if asks(text) and word_count(text) <= _SHORT_QUESTION else ("", "")
-        if (
-            "material" not in self.roles.values()
-            and not asks(asked)
-            and word_count(asked) > _SHORT_STATEMENT
-        ):
-            return "", asked
-        if len(asked) <= _SHORT_QUESTION * 20 and word_count(asked) <= _SHORT_QUESTION:
+        if material and len(asked) <= _SHORT_CHARS and word_count(asked) <= _SHORT_QUESTION:
             return asked, ""
-        parts = [sentence.text for sentence in sentences(Source("message", "", asked))]
-        asking = [part for part in parts if part.endswith("?")] or [p for p in parts if orders(p)][:1]
-        question = asking[-1] if asking else ""
-        return question, asked.replace(question, "", 1) if question else asked
+        if not material and not asks(asked):
+            return (asked, "") if word_count(asked) <= SHORT_STATEMENT else ("", asked)
+        return parted(asked)

@@ -8,8 +8,8 @@ _ROLES = {
     "question": bag("question query message request task topic focus ask prompt goal"),
     "reference": bag("truth reference expected gold correct"),
     "draft": bag(
-        "answer draft response prediction candidate output statement claim hypothesis assertion reply completion"
-        " summary"
+        "answer draft response prediction candidate output statement claim hypothesis assertion reply"
+        " completion summary"
     ),
     "aside": bag("history tools conversation trajectory problems problem feedback asked missing gaps"),
 }
@@ -23,7 +23,7 @@ _READ_CHARS = 2_000  # at each end of a text; what it asks is said there
 
 
 def role_of(name: str) -> str:
-    """Return what an input of this name is for; the last word of a name counts most, `material` is the rest."""
+    """Return what an input of this name is for: its last word tells first; the rest is `material`."""
     words = spoken(name).split()
     return next((_ROLE_OF[word] for word in (*words[-1:], *words) if word in _ROLE_OF), "material")
 

@@ -19,6 +19,7 @@ _BREAK = re.compile(
 )
 _NO_END = ("Mr", "Mrs", "Ms", "Dr", "St", "No", "vs", "e.g", "i.e", "cf", "approx", "Prof", "Inc")
 _LEAD = re.compile(r"^(?:[#>*+\-\u2022|\s]|\d{1,3}[.)]\s)+")
+_MOST_SENTENCES = 100_000
 _LONGEST = 300  # characters; a longer run without an end is cut between words
 
 
@@ -68,6 +69,11 @@ def sentences(source: Source, least: int = 2) -> Iterator[Sentence]:
         start = end
         match = _BREAK.search(text, start + least)
     yield from _cut(source, start, len(text))
+
+
+def least_length(chars: int) -> int:
+    """Return how short a sentence may be in so much text, so that there are 100,000 at most."""
+    return max(2, chars // _MOST_SENTENCES)
 
 
 def _cut(source: Source, start: int, end: int) -> Iterator[Sentence]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from llm.offline.fields import Schema
-from llm.offline.sentences import Ranked
+from llm.offline.ranking import Ranked
 from llm.offline.words import spoken
 
 _KINDS = {
@@ -15,12 +15,13 @@ _KINDS = {
     "conflict": "disagreement disagreements contradiction contradictions conflict conflicts inconsistencies",
     "question": "asked question questions request wish",
     "terms": "query queries keyword keywords tags tag terms topics entities title headline subject search",
-    "score": "score grade rating confidence relevance probability precision recall groundedness completeness "
-    "faithfulness quality support certainty likelihood similarity correctness accuracy importance stars reward",
+    "score": "score grade rating confidence relevance probability precision recall groundedness "
+    "completeness faithfulness quality support certainty likelihood similarity correctness accuracy "
+    "importance stars reward",
     "start": "start begin offset from",
     "end": "end stop until",
-    "label": "label category class intent topic sentiment type priority route queue department severity status "
-    "language kind tone emotion urgency",
+    "label": "label category class intent topic sentiment type priority route queue department severity "
+    "status language kind tone emotion urgency",
     "summary": "summary abstract overview gist synopsis recap tldr",
 }
 _KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words.split()}

@@ -10,8 +10,9 @@ from llm.offline.length import wished
 from llm.offline.lessons import is_label, named_options
 from llm.offline.numbers import note
 from llm.offline.patterns import matching
+from llm.offline.ranking import Ranked, distinct
 from llm.offline.reading import Reading
-from llm.offline.sentences import Ranked, distinct
+from llm.offline.roles import asks
 from llm.offline.slots import Slot
 from llm.offline.words import STOP_WORDS, WORD, plain, spoken, stem, stems
 
@@ -47,9 +48,8 @@ def terms(reading: Reading, most: int) -> list[str]:
         if lower not in STOP_WORDS and len(lower) > 1:
             counted[stem(lower)] += 1
             spelled.setdefault(stem(lower), word)
-    return [*asked.values(), *(spelled[root] for root, _ in counted.most_common() if root not in asked)][
-        :most
-    ]
+    frequent = [spelled[root] for root, _ in counted.most_common() if root not in asked]
+    return [*asked.values(), *frequent][:most]
 
 
 def several(slot: Slot, reading: Reading, most: int) -> list[Ranked]:
@@ -91,7 +91,7 @@ def _worded(slot: Slot, reading: Reading, near: str, *, needed: bool) -> str | N
 
 
 def _pointed(slot: Slot, reading: Reading) -> str | None:
-    """Return a verbatim quotation, the name of its source, or key terms, when the field's name asks for one."""
+    """Return a verbatim quotation, the name of its source, or key terms, when the name asks for one."""
     ranked = reading.ranked(reading.question, slot.wish)
     best = slot.focus or (ranked[0] if ranked else None)
     if "quote" in slot.kinds:
@@ -100,6 +100,8 @@ def _pointed(slot: Slot, reading: Reading) -> str | None:
         return best.sentence.source.section if "section" in slot.name.lower() else best.sentence.source.name
     if "question" in slot.kinds and reading.question:
         return " ".join(reading.question.split())
+    if "reason" in slot.kinds and slot.depth and reading.reasons:
+        return reading.reasons[-1]
     if "terms" in slot.kinds:
         reading.reasons.append("Took the words that say most.")
         return " ".join(terms(reading, _TERMS)) or None
@@ -126,8 +128,8 @@ def _stated(slot: Slot, reading: Reading, near: str) -> str | None:
     if named and len(named) <= _LONGEST_VALUE:
         reading.reasons.append(f"The text names {spoken(slot.name)}.")
         return named
-    if asks_for_name(slot.name) and (slot.depth or not reading.question):
-        return proper_name(near)
+    if asks_for_name(slot.name):
+        return proper_name(near, without=stems(reading.question) if asks(reading.question) else ())
     return None
 
 

@@ -13,23 +13,22 @@ _SHORTEST_STEM = 3
 _KEPT_DOUBLE = "lsz"
 
 
-
 def bag(text: str) -> frozenset[str]:
     """Return the words of a text that is written in this code as a list of words."""
     return frozenset(text.split())
 
 
 STOP_WORDS = bag(
-    "a about after again all also am an and any are as at be because been before being both but by can could"
-    " did do does doing done each either else ever every few for from further get gets give given gives go got"
-    " had has have having he her here hers him his how i if in into is isn't it it's its itself just know let"
-    " like made make makes many may me might mine more most much must my need no nor not now of off on once"
-    " one only or other our ours out over own per please really same said say says she should so some such"
-    " take taken tell told than that that's the their theirs them then there these they they're thing things"
-    " this those through to too under until up us use used very was we well were what what's when where"
-    " whether which while who whom whose why will with within without won't would yes yet you your yours i'm"
-    " i've i'd i'll you're you've we're don't doesn't didn't can't cannot couldn't wasn't aren't won weren't"
-    " hasn't haven't"
+    "a about after again all also am an and any are as at be because been before being both but by"
+    " can could did do does doing done each either else ever every few for from further get gets give"
+    " given gives go got had has have having he her here hers him his how i if in into is isn't it"
+    " it's its itself just know let like made make makes many may me might mine more most much must my"
+    " need no nor not now of off on once one only or other our ours out over own per please really"
+    " same said say says she should so some such take taken tell told than that that's the their"
+    " theirs them then there these they they're thing things this those through to too under until up"
+    " us use used very was we well were what what's when where whether which while who whom whose why"
+    " will with within without won't would yes yet you your yours i'm i've i'd i'll you're you've"
+    " we're don't doesn't didn't can't cannot couldn't wasn't aren't won weren't hasn't haven't"
 )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dspy.lm15 import Request
 
 _SORTS = re.compile(r"\b(?:classif|categori|label)", re.IGNORECASE)
+_TYPES = {"integer": int, "number": float, "array": list, "object": dict}
 _VERBATIM = "extract the fields from the text verbatim"
 _NEW_INSTRUCTION = "Provide the new instructions within ``` blocks"
 _LONGEST_REASON = 900
@@ -37,17 +38,16 @@ def write(request: "Request") -> str:
         return _plain(prompt, reading)
     stated = _already_stated(prompt)
     values: dict[str, Any] = {}
-    for field in prompt.outputs:
-        if not _explains(field):
-            values[field.name] = stated[field.name] if field.name in stated else fill(field, reading)
+    decides = [field for field in prompt.outputs if not _explains(field)] or prompt.outputs
+    for field in decides:
+        values[field.name] = stated[field.name] if field.name in stated else fill(field, reading)
     reason = " ".join(dict.fromkeys(reading.reasons))[:_LONGEST_REASON] or "There was nothing to decide."
     ordered = {field.name: values.get(field.name, reason) for field in prompt.outputs}
     if prompt.notation is Notation.MARKED:
         # A missing field is read as none; the word "None" would be read as a text.
         ordered = {name: value for name, value in ordered.items() if value is not None}
-    return write_outputs(
-        prompt.notation, ordered, [field.name for field in prompt.outputs if _is_parsed(field)]
-    )
+    parsed = [field.name for field in prompt.outputs if _is_parsed(field)]
+    return write_outputs(prompt.notation, ordered, parsed)
 
 
 def _plain(prompt: Prompt, reading: Reading) -> str:
@@ -70,15 +70,15 @@ def _explains(field: Field) -> bool:
 
 
 def _is_parsed(field: Field) -> bool:
-    """Whether DSPy parses a field's text as JSON before it looks at the type (dspy/adapters/utils.parse_value)."""
+    """Whether DSPy parses a field's text as JSON before it looks at the type (adapters/utils.parse_value)."""
     schema = field.schema
+    if not field.type_name:  # not a field of DSPy
+        return False
     branches = schema.get("anyOf", ())
     if {"type": "null"} in branches and {"type": "string"} in branches:
         return False
-    simple = schema.get("type") in {"boolean", "integer", "number", "string"} and not {
-        "format",
-        "pattern",
-    } & set(schema)
+    scalar = schema.get("type") in {"boolean", "integer", "number", "string"}
+    simple = scalar and "format" not in schema and "pattern" not in schema
     return field.as_json or not (simple or "enum" in schema or "const" in schema)
 
 
@@ -88,7 +88,7 @@ def _already_stated(prompt: Prompt) -> dict[str, Any]:
         return {}
     names = [field.name for field in prompt.outputs]
     found = read_outputs(Notation.LABELLED, prompt.inputs.get("text", ""), names)
-    stated = {}
+    stated: dict[str, Any] = {}
     for field in prompt.outputs:
         text = str(found.get(field.name, ""))
         options = {str(option): option for option in field.schema.get("enum", ())}
@@ -100,7 +100,9 @@ def _already_stated(prompt: Prompt) -> dict[str, Any]:
             stated[field.name] = options[text]
         elif not options:
             try:
-                stated[field.name] = json.loads(text)
+                value = json.loads(text)
             except ValueError:
                 continue
+            if type(value) is _TYPES.get(field.schema.get("type", "")):
+                stated[field.name] = value
     return stated

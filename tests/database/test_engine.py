@@ -23,8 +23,18 @@ PROJECT = Path(__file__).parents[2]
 CHATS = core(ChatRow)
 
 
-def opened(url: str, **settings) -> Database:
-    return open_database(DatabaseSettings(database_url=SecretStr(url), **settings))
+@pytest.fixture
+async def opened():
+    """Open further databases; all are closed in the end."""
+    databases: list[Database] = []
+
+    def open_one(url: str, **settings) -> Database:
+        databases.append(open_database(DatabaseSettings(database_url=SecretStr(url), **settings)))
+        return databases[-1]
+
+    yield open_one
+    for database in databases:
+        await database.close()
 
 
 async def titles(database: Database) -> list[str]:
@@ -49,7 +59,7 @@ async def test_a_read_session_refuses_to_write(database):
             await session.execute(sa.update(CHATS).values(title="x"))
 
 
-async def test_a_deadlock_runs_the_whole_transaction_again(database_url):
+async def test_a_deadlock_runs_the_whole_transaction_again(opened, database_url):
     """Two transactions lock two rows in opposite order; the loser must come through on its second try."""
     if "sqlite" in database_url:
         pytest.skip("SQLite has one writer at a time and no deadlocks")
@@ -70,10 +80,9 @@ async def test_a_deadlock_runs_the_whole_transaction_again(database_url):
     )
     assert len(tries) == 3
     assert len(set(await titles(database))) == 1
-    await database.close()
 
 
-async def test_a_locked_row_is_waited_for_and_tried_again(database_url):
+async def test_a_locked_row_is_waited_for_and_tried_again(opened, database_url):
     """Lock waits end after DATABASE_LOCK_SECONDS; the transaction that held it was just slow."""
     holder, waiter = opened(database_url), opened(database_url, database_lock_seconds=1)
     chat = await holder.write(create_chat, "local", "before")
@@ -93,11 +102,9 @@ async def test_a_locked_row_is_waited_for_and_tried_again(database_url):
     await waiter.write(rename)
     await holding
     assert await titles(holder) == ["after"]
-    await holder.close()
-    await waiter.close()
 
 
-async def test_fifty_writers_of_two_processes_wait_for_each_other_and_lose_no_race(database_url):
+async def test_fifty_writers_of_two_processes_wait_for_each_other_and_lose_no_race(opened, database_url):
     """With SQLite's own BEGIN, who reads first and then writes is told at once that it is locked."""
     databases = [opened(database_url), opened(database_url)]
     tries = []
@@ -110,8 +117,6 @@ async def test_fifty_writers_of_two_processes_wait_for_each_other_and_lose_no_ra
     await asyncio.gather(*(databases[n % 2].write(read_and_write, f"chat {n}") for n in range(50)))
     assert len(await titles(databases[0])) == 50
     assert len(tries) == 50
-    for database in databases:
-        await database.close()
 
 
 async def test_a_broken_rule_of_the_tables_is_our_mistake_and_not_the_databases(database):
@@ -127,50 +132,45 @@ async def test_a_broken_rule_of_the_tables_is_our_mistake_and_not_the_databases(
     assert "local" not in str(caught.value), "parameters may be prompts: they stay out of errors"
 
 
-async def test_an_empty_database_says_what_to_run(empty_database_url):
+async def test_an_empty_database_says_what_to_run(opened, empty_database_url):
     database = opened(empty_database_url)
     with pytest.raises(ConfigurationProblem, match="millrace migrate") as caught:
         await titles(database)
     assert caught.value.code == "database_not_migrated"
-    await database.close()
 
 
-async def test_a_server_that_is_not_there_is_unavailable():
+async def test_a_server_that_is_not_there_is_unavailable(opened):
     database = opened("mysql+aiomysql://u:p@127.0.0.1:1/nothing")
     with pytest.raises(Unavailable) as caught:
         await database.ping()
     assert caught.value.code == "database_unavailable"
     assert caught.value.retryable
-    await database.close()
 
 
-async def test_a_wrong_password_is_a_setting_to_change_and_not_shown(mariadb_server):
+async def test_a_wrong_password_is_a_setting_to_change_and_not_shown(opened, mariadb_server):
     database = opened(f"mysql+aiomysql://test:wrong-secret@127.0.0.1:{mariadb_server.port}/x")
     with pytest.raises(ConfigurationProblem) as caught:
         await database.ping()
     assert caught.value.code == "database_refused"
     assert "wrong-secret" not in str(caught.value)
-    await database.close()
 
 
-async def test_a_folder_that_does_not_exist_is_told(tmp_path):
+async def test_a_folder_that_does_not_exist_is_told(opened, tmp_path):
     database = opened(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'x.db'}")
     with pytest.raises(Unavailable, match="does its folder exist"):
         await database.ping()
-    await database.close()
 
 
-async def test_a_pool_that_is_used_up_answers_in_time(database_url):
+async def test_a_pool_that_is_used_up_answers_in_time(opened, database_url):
     database = opened(database_url, database_pool_size=1, database_pool_overflow=0, database_pool_timeout=0.2)
     async with database.read() as session:
         await list_runs(session, "local")
         with pytest.raises(Unavailable, match="no free connection"):
             await database.ping()
     assert await database.ping() < 1000
-    await database.close()
 
 
-async def test_a_statement_that_runs_too_long_is_ended_by_the_server(database_url):
+async def test_a_statement_that_runs_too_long_is_ended_by_the_server(opened, database_url):
     """A cancelled task leaves its query running: without this, for ever."""
     if "sqlite" in database_url:
         pytest.skip("SQLite runs in our process and ends with it")
@@ -179,7 +179,6 @@ async def test_a_statement_that_runs_too_long_is_ended_by_the_server(database_ur
         async with database.read() as session:
             await session.execute(sa.text("SELECT COUNT(*) FROM seq_1_to_100000000 a, seq_1_to_1000 b"))
     assert caught.value.code == "database_timeout"
-    await database.close()
 
 
 async def test_a_cancelled_write_leaves_nothing_behind_and_no_broken_connection(database):
@@ -203,7 +202,7 @@ async def test_a_cancelled_write_leaves_nothing_behind_and_no_broken_connection(
 
 @pytest.mark.parametrize("number", range(6))
 async def test_a_write_cancelled_while_a_statement_is_on_the_wire_is_absent_and_locks_nobody(
-    database_url, number
+    opened, database_url, number
 ):
     """The connection must not be used again.
 
@@ -231,7 +230,6 @@ async def test_a_write_cancelled_while_a_statement_is_on_the_wire_is_absent_and_
         await database.write(create_chat, "local", "c")
     # MariaDB takes one statement less: by the last number the task is through before it is cancelled.
     assert sorted(await titles(database)) == (["c"] if kept else ["a", "b", "c"])
-    await database.close()
 
 
 async def test_writes_that_are_cancelled_at_any_moment_are_whole_or_absent(database):
@@ -249,7 +247,7 @@ async def test_writes_that_are_cancelled_at_any_moment_are_whole_or_absent(datab
     assert all(written.count(number) == 2 for number in written)
 
 
-async def test_a_server_that_was_killed_and_is_back_is_found_again(mariadb_server):
+async def test_a_server_that_was_killed_and_is_back_is_found_again(opened, mariadb_server):
     """Connections of the pool are dead then: pre-ping replaces them without an error."""
     database = opened(mariadb_server.new_database())
     await asyncio.gather(*(database.ping() for _ in range(5)))
@@ -258,20 +256,27 @@ async def test_a_server_that_was_killed_and_is_back_is_found_again(mariadb_serve
         await database.ping()
     await asyncio.to_thread(mariadb_server.start)
     await asyncio.gather(*(database.ping() for _ in range(5)))
-    await database.close()
 
 
-async def test_sessions_of_mariadb_are_strict_utc_and_read_committed(mariadb_server):
+async def test_sessions_of_mariadb_are_strict_utc_and_read_committed(opened, mariadb_server):
     database = opened(mariadb_server.new_database())
     async with database.read() as session:
         query = "SELECT @@sql_mode, @@time_zone, @@tx_isolation, @@character_set_client, @@max_statement_time"
         mode, zone, isolation, charset, seconds = (await session.execute(sa.text(query))).one()
     assert "STRICT_ALL_TABLES" in mode
     assert (zone, isolation, charset, seconds) == ("+00:00", "READ-COMMITTED", "utf8mb4", 30)
-    await database.close()
 
 
-async def test_sqlite_writes_ahead_and_checks_foreign_keys(tmp_path):
+async def test_a_new_sqlite_file_that_another_process_writes_to_can_be_opened(opened, tmp_path):
+    """Write-ahead logging cannot be switched on at that moment; the next connection does."""
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert await opened(f"sqlite+aiosqlite:///{path}", database_lock_seconds=1).ping() < 5000
+    other.close()
+
+
+async def test_sqlite_writes_ahead_and_checks_foreign_keys(opened, tmp_path):
     database = opened(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
     async with database.read() as session:
         pragmas = [
@@ -279,7 +284,6 @@ async def test_sqlite_writes_ahead_and_checks_foreign_keys(tmp_path):
             for name in ("journal_mode", "foreign_keys", "synchronous")
         ]
     assert pragmas == ["wal", 1, 1]
-    await database.close()
 
 
 def test_a_write_session_is_a_read_session_and_not_the_other_way():

@@ -5,10 +5,10 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy.lm15 import Request, Response, response_to_events
+from dspy.lm15 import Request, Response, StreamDeltaEvent, StreamEndEvent, StreamStartEvent, TextDelta
 
 from llm.backend import Reply
-from llm.offline import OfflineBackend, answered
+from llm.offline import OfflineBackend, answered, pieces
 
 
 class Engine:
@@ -25,7 +25,11 @@ class Engine:
         return response
 
     def stream(self, request: Request) -> Iterator[Any]:
-        return response_to_events(self.complete(request))
+        response = self.complete(request)
+        yield StreamStartEvent(model=response.model)
+        for piece in pieces(response.text or ""):
+            yield StreamDeltaEvent(delta=TextDelta(text=piece))
+        yield StreamEndEvent(finish_reason=response.finish_reason, usage=response.usage)
 
     def close(self) -> None:
         """Nothing is open."""

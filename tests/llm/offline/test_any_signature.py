@@ -1,6 +1,6 @@
-"""Whatever a signature asks for, DSPy reads the first answer: a second call would cost a real provider money."""
+"""Whatever a signature asks for, DSPy reads the first answer: a second call would cost real money."""
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import ipaddress
@@ -70,9 +70,9 @@ class Order(BaseModel):
     """Every way to be awkward."""
 
     id: uuid.UUID
-    on: datetime.date
-    at: datetime.datetime | None
-    wait: datetime.timedelta
+    on: dt.date
+    at: dt.datetime | None
+    wait: dt.timedelta
     payment: Annotated[Card | Cash, Field(discriminator="kind")]
     places: list[Place] = Field(min_length=2, max_length=3)
     share: float = Field(gt=0, lt=1)
@@ -85,19 +85,20 @@ class Order(BaseModel):
 
 
 LEAVES = [
-    str, int, float, bool, Colour, datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
-    decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, pathlib.Path, pydantic.HttpUrl, Place, Tree, Card, Order,
-    Literal["a", "b c", "d; e"], Literal[1, 2], Literal["1", "2"], Literal["x", None], Literal[True, False], Literal["it's", 'so "so"'],
-    str | None, int | None, int | str, float | int | None, Colour | None, Place | None, Card | Cash,
-    dict[str, float], dict[str, Any], dict[Literal["p", "q"], int], dict, list, tuple[int, str], tuple[float, ...],
-    Annotated[int, Field(ge=3, le=4)], Annotated[float, Field(gt=0.25, lt=0.5)], Annotated[str, Field(max_length=5)],
-    pydantic.PositiveInt, pydantic.Json[list[int]], pydantic.SecretStr, bytes, Any,
+    str, int, float, bool, Any, dict, list, bytes, Colour, Place, Tree, Card, Order, Card | Cash,
+    dt.date, dt.datetime, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address,
+    pathlib.Path, pydantic.HttpUrl, pydantic.PositiveInt, pydantic.Json[list[int]], pydantic.SecretStr,
+    Literal["a", "b c", "d; e"], Literal[1, 2], Literal["1", "2"], Literal["x"] | None, Literal[True, False],
+    Literal["it's", 'so "so"'], str | None, int | None, int | str, float | int | None, Colour | None,
+    Place | None, dict[str, float], dict[str, Any], dict[Literal["p", "q"], int], tuple[int, str],
+    tuple[float, ...], Annotated[int, Field(ge=3, le=4)], Annotated[float, Field(gt=0.25, lt=0.5)],
+    Annotated[str, Field(max_length=5)],
 ]  # fmt: skip
 INSIDE = [
     Level,
     pydantic.conint(multiple_of=7),
     pydantic.constr(pattern=r"^\d{3}[a-f]+$"),
-    datetime.date | None,
+    dt.date | None,
 ]
 
 
@@ -134,7 +135,7 @@ def test_text_that_looks_like_the_form_of_a_prompt_changes_nothing(offline, adap
 
 
 def test_whole_number_enums_need_json_because_the_marked_form_cannot_carry_them(offline):
-    """DSPy compares the text "1" with the member's value 1; its own fallback to JSON heals that, for one more call."""
+    """DSPy compares the text "1" with the member's value 1; its own fallback to JSON heals that."""
     assert typed(Level, adapter=dspy.JSONAdapter(), given_=TEXT).value_0 in Level
     assert typed(Level, adapter=dspy.ChatAdapter(), given_=TEXT).value_0 in Level
     assert len(offline.requests) == 3
@@ -183,7 +184,7 @@ def test_any_combination_of_types_over_any_text_is_read_at_once(offline, types, 
 
 
 def test_two_steps_keep_the_values_of_the_first(offline):
-    """The two-step adapter asks in plain words first and has the answer copied into fields by a second call."""
+    """The two-step adapter asks in plain words, and has the answer copied into fields by a second call."""
     lm = dspy.settings.lm
     with dspy.context(adapter=dspy.TwoStepAdapter(lm)):
         prediction = dspy.Predict("message, context -> answer, supported: bool, kind: Literal['a', 'b']")(
