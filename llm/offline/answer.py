@@ -79,7 +79,7 @@ def _without_a_sentence(reading: Reading) -> Found:
         return polite
     if reading.observed:
         return Found(reading.observed[-1].text, "Took what the last tool returned.")
-    terms = listed(_terms(asked))
+    terms = listed(_terms(asked, " ".join(source.text for source in reading.material)))
     if reading.material:
         said = f"{NOT_SAID}{f': nothing in it speaks of {terms}' if terms else ''}."
         return Found(said, "No sentence of the material shares enough words with the question.")
@@ -129,7 +129,8 @@ def _because(chosen: Sequence[Ranked], reading: Reading) -> str:
     return f"Took {len(chosen)} of {len(reading.sentences)} sentences of the {origins}: what {reason}."
 
 
-def _terms(question: str) -> list[str]:
-    """Return the words of a question that say what it is about, as it spells them."""
-    words = [word for word in re.findall(r"[^\W_][\w'-]*", question) if stems(word)]
+def _terms(question: str, material: str) -> list[str]:
+    """Return the words of a question that say what it is about and stand nowhere in the material."""
+    known = set(stems(material))
+    words = [word for word in re.findall(r"[^\W_][\w'-]*", question) if set(stems(word)) - known]
     return list(dict.fromkeys(words))[:_NAMED_TERMS]

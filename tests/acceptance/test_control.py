@@ -15,14 +15,14 @@ def test_a_run_cancelled_through_the_api_is_cancelled_in_prefect(stack: Stack) -
     run = started(stack)
     assert stack.post(f"/api/v1/runs/{run['id']}/cancel").status_code in {200, 202}
     assert stack.ended(run["id"], 10)["status"] == "cancelled"
-    assert eventually(lambda: settled(stack, run), 10) == "CANCELLED"
+    assert eventually(lambda: stack.final_state(run["flow_run_id"]), 10) == "CANCELLED"
 
 
 def test_a_run_cancelled_in_prefect_is_cancelled_in_the_table(stack: Stack) -> None:
     run = started(stack)
     stack.prefect(f"/flow_runs/{run['flow_run_id']}/set_state", {"state": {"type": "CANCELLING"}})
     assert stack.ended(run["id"], 10)["status"] == "cancelled"
-    assert eventually(lambda: settled(stack, run), 10) == "CANCELLED"
+    assert eventually(lambda: stack.final_state(run["flow_run_id"]), 10) == "CANCELLED"
 
 
 def test_a_flow_that_fails_tells_its_code_and_no_stack_trace(stack: Stack) -> None:
@@ -34,7 +34,7 @@ def test_a_flow_that_fails_tells_its_code_and_no_stack_trace(stack: Stack) -> No
     assert run["status"] == "failed"
     assert run["error"]["code"] == "nothing_to_read"
     assert "Traceback" not in run["error"]["message"]
-    assert eventually(lambda: settled(stack, run), 10) == "FAILED"
+    assert eventually(lambda: stack.final_state(run["flow_run_id"]), 10) == "FAILED"
 
 
 def test_parameters_that_do_not_fit_fail_the_run_before_its_first_line(stack: Stack) -> None:
@@ -61,12 +61,6 @@ def started(stack: Stack) -> dict[str, Any]:
         return now if now["status"] == "running" else None
 
     return eventually(running, 30)
-
-
-def settled(stack: Stack, run: dict[str, Any]) -> str | None:
-    """Return the type of the flow run's last state, once it has one."""
-    state = stack.flow_run(run["flow_run_id"])["state"]["type"]
-    return state if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
 
 
 def run_of(stack: Stack, flow_run_id: str) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ def test_a_chat_remembers_what_was_said_before(stack: Stack) -> None:
 
 def test_a_careful_turn_checks_its_own_draft(stack: Stack) -> None:
     chat = stack.post("/api/v1/chats", {"title": "careful"}).json()
-    turn = say(stack, chat, "How long does a lease last?", mode="careful", context=LEASES)
+    turn = say(stack, chat, "When does a lease expire?", mode="careful", context=LEASES)
     assert "fifteen" in turn["answer"]["content"]
     assert 0 <= turn["answer"]["meta"]["check"]["score"] <= 1
     calls = stack.get(f"/api/v1/runs/{turn['run']['id']}/calls")["items"]

@@ -63,7 +63,8 @@ def test_a_killed_worker_pays_only_for_what_was_not_finished(stack: Stack) -> No
     assert sum(call["replays"] for call in calls) >= 2
     paid = stack.provider.total().answers - before
     assert paid - 6 <= sum(call["lost"] for call in calls) <= 1
-    assert stack.flow_run(ended["flow_run_id"])["state"]["type"] in {"RUNNING", "COMPLETED"}
+    in_prefect = eventually(lambda: stack.final_state(ended["flow_run_id"]), 20)
+    assert in_prefect == "COMPLETED"
 
 
 def calls_of(stack: Stack, run: dict[str, Any]) -> list[dict[str, Any]]:

@@ -80,14 +80,8 @@ def everything_is_written(stack: Stack, run: dict[str, Any]) -> None:
     states = [event["data"]["status"] for event in events if event["kind"] == "state"]
     assert states == ["accepted", "queued", "running", "succeeded"]
     assert sum(event["kind"] == "cost" for event in events) == 2
-    in_prefect = eventually(lambda: final_state(stack, run["flow_run_id"]), 20)
+    in_prefect = eventually(lambda: stack.final_state(run["flow_run_id"]), 20)
     assert in_prefect == "COMPLETED"
-
-
-def final_state(stack: Stack, flow_run_id: str) -> str | None:
-    """Return the flow run's state once it is a last one; it follows the row's by a moment."""
-    state = stack.flow_run(flow_run_id)["state"]["type"]
-    return state if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
 
 
 def events_of(stack: Stack, run_id: str) -> list[dict[str, Any]]:
