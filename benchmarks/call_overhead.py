@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.children import children, resident_mb
 from benchmarks.model_endpoint import start_endpoint, write_providers
 from benchmarks.report import Options, Report, bench, summary
-from benchmarks.results_database import MISSING, can_measure_on, results_database
+from benchmarks.results_database import measurable, results_database
 
 if TYPE_CHECKING:
     from benchmarks.ways_to_ask import Way
@@ -38,13 +38,10 @@ def measure(options: Options, report: Report) -> None:
         held.enter_context(_working_in(kept.folder))
         url = start_endpoint(kept)
         providers = write_providers(kept.folder, url)
-        databases = {}
-        for kind in options.databases:
-            if can_measure_on(kind):
-                databases[kind] = held.enter_context(results_database(kind, kept.folder))
-            else:
-                report.measured["missing"] = MISSING
-                report.say(MISSING)
+        databases = {
+            kind: held.enter_context(results_database(kind, kept))
+            for kind in measurable(options.databases, report)
+        }
         asyncio.run(_compare(options, report, url, providers, databases))
 
 
@@ -68,19 +65,20 @@ async def _compare(
         kind: open_database(DatabaseSettings(database_url=SecretStr(address)))
         for kind, address in databases.items()
     }
-    ledgers = [await ways.predict_on_ledger(f"ledger_on_{kind}", door, opened[kind]) for kind in opened]
-    compared = [
-        ways.router_alone(router),
-        ways.predict_on_router(router),
-        ways.predict_on_door(door),
-        *ledgers,
+    unrecorded = [ways.router_alone(router), ways.predict_on_router(router), ways.predict_on_door(door)]
+    # One after the other, a run's calls follow each other; at once, they come from as many runs.
+    in_one_run, in_many = [
+        [await ways.predict_on_ledger(f"ledger_on_{kind}", door, opened[kind], runs) for kind in opened]
+        for runs in (1, AT_ONCE)
     ]
-    times, cpu = await _in_turns(compared, rounds=5 if options.quick else 30, report=report)
+    times, cpu = await _in_turns([*unrecorded, *in_one_run], rounds=5 if options.quick else 30, report=report)
     statements = {
         kind: await _statements(database, way)
-        for (kind, database), way in zip(opened.items(), ledgers, strict=True)
+        for (kind, database), way in zip(opened.items(), in_one_run, strict=True)
     }
-    speeds = {way.name: await _calls_per_second(way, 300 if options.quick else 2000) for way in compared}
+    calls = 300 if options.quick else 2000
+    report.say(f"{AT_ONCE} calls at once, {calls} of them ...")
+    speeds = {way.name: await _calls_per_second(way, calls) for way in (*unrecorded, *in_many)}
     _tell(report, times, cpu, speeds, statements)
     await door.close()
     for database in opened.values():
@@ -98,11 +96,13 @@ async def _in_turns(
     times: dict[str, list[float]] = {way.name: [] for way in compared}
     cpu = dict.fromkeys(times, 0.0)
     for way in compared:
+        way.prepare()
         for _ in range(WARM_UP):
             await way.ask()
     report.say(f"one call at a time: {rounds} rounds of {BLOCK} calls, {len(compared)} ways ...")
     for _ in range(rounds):
         for way in compared:
+            way.prepare()
             cpu[way.name] -= process_time()
             for _ in range(BLOCK):
                 began = perf_counter()
@@ -134,6 +134,9 @@ async def _calls_per_second(way: "Way", calls: int) -> float:
         for _ in left:
             await way.ask()
 
+    way.prepare()
+    for _ in range(AT_ONCE):
+        await way.ask()
     began = perf_counter()
     await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
     if way.settle:

@@ -87,8 +87,13 @@ def bench(
         arguments: the command line, by default the process's own.
     """
     options = _options(description, databases, arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
+    handlers = {
+        signal.SIGTERM: _as_interrupt,
+        signal.SIGHUP: _as_interrupt,
+        # A shell that starts us in the background has it ignored.
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     report = Report(name, quick=options.quick)
     about = machine()
     report.say(f"{name}{' (quick)' if options.quick else ''}: {about['cpu']}, {about['cores']} cores")
@@ -97,6 +102,9 @@ def bench(
     except KeyboardInterrupt:
         report.say("Stopped.")
         sys.exit(130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     print(report.as_line(about), flush=True)
 
 

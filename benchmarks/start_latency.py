@@ -22,7 +22,7 @@ from benchmarks.peers.stock_prefect import (
     trigger,
 )
 from benchmarks.report import DatabaseKind, Options, Report, bench, ratio, summary
-from benchmarks.results_database import MISSING, can_measure_on, results_database
+from benchmarks.results_database import measurable, results_database
 
 WARM_UP = 3
 # What no run of the stock worker has needed yet; one that does is reported as missing.
@@ -31,10 +31,7 @@ STOCK_SECONDS = 120.0
 
 def measure(options: Options, report: Report) -> None:
     """Measure ours, then the peers."""
-    kind = options.databases[0]
-    if not can_measure_on(kind):
-        report.say(MISSING)
-        report.measured["missing"], kind = MISSING, "sqlite"
+    kind = measurable(options.databases, report)[0]
     ours = _millrace(kind, 20 if options.quick else 50, report)
     report.measured = {**report.measured, "database": kind, **ours}
     first = ours["first_line_ms"]
@@ -48,7 +45,7 @@ def measure(options: Options, report: Report) -> None:
 
 
 def _millrace(kind: DatabaseKind, runs: int, report: Report) -> dict[str, Any]:
-    with children() as kept, results_database(kind, kept.folder) as url:
+    with children() as kept, results_database(kind, kept) as url:
         began = time()
         stack = start_stack(kept, {"DATABASE_URL": url})
         ready = time() - began

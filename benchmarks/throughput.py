@@ -21,7 +21,7 @@ from benchmarks.local_stack import PIPELINE, Stack, seconds, start_stack, succee
 from benchmarks.model_endpoint import start_endpoint, write_providers
 from benchmarks.peers.stock_prefect import cache_bytecode, ended, stock_server, stock_workers, trigger
 from benchmarks.report import DatabaseKind, Options, Report, bench, ratio
-from benchmarks.results_database import MISSING, can_measure_on, results_database
+from benchmarks.results_database import measurable, results_database
 
 LATENCY_MS = 1000
 NOTHING = {"steps": 3}
@@ -30,10 +30,7 @@ CONNECTIONS = 8
 
 def measure(options: Options, report: Report) -> None:
     """Measure ours, then the peer."""
-    kind = options.databases[0]
-    if not can_measure_on(kind):
-        report.say(MISSING)
-        report.measured["missing"], kind = MISSING, "sqlite"
+    kind = measurable(options.databases, report)[0]
     report.measured |= {"database": kind, **_millrace(kind, options, report)}
     burst, in_flight = report.measured["burst"], report.measured["model_latency_1s"]
     report.bar("runs_per_second", burst["runs_per_s"], ">= 6", "runs/s")
@@ -50,7 +47,7 @@ def measure(options: Options, report: Report) -> None:
 
 
 def _millrace(kind: DatabaseKind, options: Options, report: Report) -> dict[str, Any]:
-    with children() as kept, results_database(kind, kept.folder) as url:
+    with children() as kept, results_database(kind, kept) as url:
         providers = write_providers(kept.folder, start_endpoint(kept, LATENCY_MS))
         stack = start_stack(kept, {"DATABASE_URL": url, "PROVIDERS_FILE": str(providers)})
         worker = stack.worker("interactive")
@@ -142,7 +139,8 @@ def _ended(client: httpx.Client, run_id: str) -> dict[str, Any]:
 
 def _length(found: list[dict[str, Any]]) -> float:
     """Return the seconds from the first request to the end of the last run."""
-    return max(seconds(run["finished_at"]) for run in found) - min(run["sent_at"] for run in found)
+    first: float = min(run["sent_at"] for run in found)
+    return max(seconds(run["finished_at"]) for run in found) - first
 
 
 def _most_at_once(found: list[dict[str, Any]]) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 import dspy
@@ -28,11 +28,26 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to ask: `ask` makes one call, `settle` ends what the calls left for later."""
+    """One way to ask.
+
+    Args:
+        name: in the report.
+        redacted: whether LiteLLM redacts its own log records meanwhile. Our door sets that for the whole
+            process, and a peer must not pay for it.
+        ask: makes one call.
+        settle: ends what the calls left for later.
+    """
 
     name: str
+    redacted: bool
     ask: Callable[[], Awaitable[Any]]
     settle: Callable[[], Awaitable[None]] | None = None
+
+    def prepare(self) -> None:
+        """Set up the process for a block of calls."""
+        import litellm
+
+        litellm.turn_off_message_logging = self.redacted
 
 
 def question() -> str:
@@ -67,7 +82,7 @@ def router_alone(router: Any) -> Way:
         messages = adapter.format(program.signature, [], {"question": question()})
         await router.acompletion(model=MODEL, messages=messages)
 
-    return Way("router", ask)
+    return Way("router", redacted=False, ask=ask)
 
 
 def predict_on_router(router: Any) -> Way:
@@ -84,25 +99,30 @@ def predict_on_router(router: Any) -> Way:
     lm = dspy.LM(
         f"openai/{MODEL}", engine=LiteLLMEngine(), async_engine=OnRouter(), num_retries=0, cache=False
     )
-    return Way("predict_on_router", predicting(lambda: lm))
+    return Way("predict_on_router", redacted=False, ask=predicting(lambda: lm))
 
 
 def predict_on_door(door: Door) -> Way:
     """Return a DSPy program on our door without a ledger."""
-    return Way("door_without_ledger", predicting(lambda: door.lm(ROLE)))
+    return Way("door_without_ledger", redacted=as_the_door_set_it(), ask=predicting(lambda: door.lm(ROLE)))
 
 
-async def predict_on_ledger(name: str, door: Door, database: Database) -> Way:
-    """Return a DSPy program on our door, its calls recorded for a run that is under way."""
-    run = await running(database, door)
-    calls = StepCalls(Journal(run), "bench#1")
-    lm = door.lm(ROLE, calls)
+async def predict_on_ledger(name: str, door: Door, database: Database, runs: int = 1) -> Way:
+    """Return a DSPy program on our door, its calls recorded for runs under way that take turns.
 
-    async def settle() -> None:
-        await run.events.drain(run.id)
-        await run.events.close()
+    As in a worker, the runs share the database and one event log.
+    """
+    events = EventLog(database)
+    under_way = [await running(database, door, events) for _ in range(runs)]
+    lms = cycle([door.lm(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
+    return Way(name, redacted=as_the_door_set_it(), ask=predicting(lambda: next(lms)), settle=events.close)
 
-    return Way(name, predicting(lambda: lm), settle)
+
+def as_the_door_set_it() -> bool:
+    """Return whether our door, open by now, made LiteLLM redact its log records."""
+    import litellm
+
+    return bool(litellm.turn_off_message_logging)
 
 
 def predicting(lm: Callable[[], dspy.LM]) -> Callable[[], Awaitable[None]]:
@@ -118,14 +138,14 @@ def predicting(lm: Callable[[], dspy.LM]) -> Callable[[], Awaitable[None]]:
     return ask
 
 
-async def running(database: Database, door: Door) -> Run:
+async def running(database: Database, door: Door, events: EventLog) -> Run:
     """Return a run that has been accepted, claimed and begun, by the functions that the worker uses."""
     await database.write(
         accept_run, pipeline=PROBE.name, pool=PROBE.pool, params={}, owner="bench", origin=Origin.CLI
     )
     (claim,) = await database.write(claim_runs, pool=PROBE.pool, worker="bench", limit=1, lease_seconds=3600)
     await database.write(mark_running, claim.id, claim.attempt)
-    return Run(claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, EventLog(database))
+    return Run(claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, events)
 
 
 @dataclass(slots=True)
