@@ -4,7 +4,7 @@ Every change carries the attempt it belongs to and is refused with `Fenced` when
 when the lease was taken away, another attempt has begun, or the run has ended.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,15 @@ class Claimed:
     flow_run_id: UUID | None
     cancel_requested: bool
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A run as far as its shadow in Prefect must agree with it."""
+
+    id: UUID
+    flow_run_id: UUID | None
+    status: RunStatus
 
 
 async def has_claimable(session: ReadSession, pool: Pool) -> bool:
@@ -200,22 +209,46 @@ async def hold_run(session: WriteSession, run_id: UUID, attempt: int) -> None:
 
 
 async def renew_leases(
-    session: WriteSession, worker: str, run_ids: Collection[UUID], lease_seconds: float
-) -> set[UUID]:
-    """Extend the leases of a worker in one statement, and return the runs that are still its own."""
-    if not run_ids:
-        return set()
-    ours = (_RUNS.c.id.in_(run_ids), _RUNS.c.lease_owner == worker)
-    renewed = sa.update(_RUNS).where(*ours).values(lease_until=from_now(lease_seconds))
-    if await changed_rows(session, renewed) == len(set(run_ids)):
-        return set(run_ids)
-    return set((await session.execute(sa.select(_RUNS.c.id).where(*ours))).scalars())
+    session: WriteSession, worker: str, held: Mapping[UUID, int], lease_seconds: float
+) -> dict[UUID, int]:
+    """Extend the leases of a worker in one statement.
+
+    Args:
+        session: of the transaction.
+        worker: whose leases they are.
+        held: runs, and the attempt of each that the worker executes.
+        lease_seconds: from now on.
+
+    Returns:
+        The runs that are still its own, with the attempt that it holds. That may be a later one: a worker
+        that was frozen can get its own run back.
+    """
+    if not held:
+        return {}
+    attempts = sa.case(dict(held), value=_RUNS.c.id)
+    ours = (_RUNS.c.id.in_(held), _RUNS.c.lease_owner == worker)
+    renewed = sa.update(_RUNS).where(*ours, _RUNS.c.attempt == attempts)
+    if await changed_rows(session, renewed.values(lease_until=from_now(lease_seconds))) == len(held):
+        return dict(held)
+    found = await session.execute(sa.select(_RUNS.c.id, _RUNS.c.attempt).where(*ours))
+    return {row.id: row.attempt for row in found}
 
 
 async def cancel_requested(session: ReadSession, run_ids: Collection[UUID]) -> set[UUID]:
     """Return which of these runs somebody wants cancelled."""
     query = sa.select(RunRow.id).where(RunRow.id.in_(run_ids), RunRow.cancel_requested_at.is_not(None))
     return set((await session.execute(query)).scalars())
+
+
+async def shadowed_runs(
+    session: ReadSession, flow_run_ids: Collection[UUID], run_ids: Collection[UUID]
+) -> list[Shadowed]:
+    """Return the runs that have one of these flow runs, or one of these ids."""
+    query = sa.select(RunRow.id, RunRow.flow_run_id, RunRow.status).where(
+        RunRow.flow_run_id.in_(flow_run_ids) | RunRow.id.in_(run_ids)
+    )
+    found = (await session.execute(query)).all()
+    return [Shadowed(row.id, row.flow_run_id, RunStatus(row.status)) for row in found]
 
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}

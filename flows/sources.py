@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from contracts.analysis import MAX_SOURCES, FileSource, FolderSource, SkippedDocument, Source, TextSource
-from database.files import file_content, get_file
+from database.files import StoredFile, file_content, get_file
+from database.patience import outlast
 from flows.durable.run import Run
 from flows.settings import FlowSettings
 from runtime.errors import BadInput
@@ -51,10 +52,14 @@ async def read_sources(run: Run, sources: list[Source]) -> Collected:
 
 
 async def _read_upload(run: Run, source: FileSource, collected: Collected) -> None:
+    stored, content = await outlast(lambda: _upload(run, source))
+    await _read(stored.name, partial(read_document, stored.name, content, stored.media_type), collected)
+
+
+async def _upload(run: Run, source: FileSource) -> tuple[StoredFile, bytes]:
     async with run.database.read() as session:
         stored = await get_file(session, run.owner, source.file_id)
-        content = await file_content(session, run.owner, source.file_id)
-    await _read(stored.name, partial(read_document, stored.name, content, stored.media_type), collected)
+        return stored, await file_content(session, run.owner, source.file_id)
 
 
 async def _read_folder(source: FolderSource, collected: Collected) -> None:

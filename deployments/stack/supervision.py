@@ -52,8 +52,11 @@ async def run_once(child: Child, report: Report) -> None:
 async def keep_running(it: Supervised, report: Report, start_seconds: float) -> None:
     """Start a process, set `ready` once it is, and start it again whenever it dies, until it is stopped.
 
+    Once it was ready it is never given up: what it needs may be away for a while, and the others work on.
+
     Raises:
-        StackBroken: it died at three starts in a row, was configured badly, or was not ready in time.
+        StackBroken: it was not ready in time at the first start, died at three starts in a row before it
+            ever was, or is configured badly.
     """
     loop = asyncio.get_running_loop()
     failed_starts = 0
@@ -61,28 +64,32 @@ async def keep_running(it: Supervised, report: Report, start_seconds: float) -> 
         report.begins(it.child.name)
         began = loop.time()
         await it.child.start()
-        if await _became_ready(it, start_seconds):
+        if await _became_ready(it, start_seconds, report):
             it.ready.set()
             report.ready(it.child.name)
         code = await it.child.wait()
         if it.stopping:
             return
         failed_starts = 1 if loop.time() - began > WELL_SECONDS else failed_starts + 1
-        if code == BAD_CONFIGURATION or failed_starts >= MOST_FAILED_STARTS:
+        if code == BAD_CONFIGURATION or (failed_starts >= MOST_FAILED_STARTS and not it.ready.is_set()):
             raise _broken(it.child, f"ended at its start ({_in_words(code)})")
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failed_starts - 1))
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(failed_starts - 1, 10))
         report.line(f"{it.child.name}: ended ({_in_words(code)}); starts again in {pause:.1f} s")
         await asyncio.sleep(pause)
 
 
-async def _became_ready(it: Supervised, seconds: float) -> bool:
+async def _became_ready(it: Supervised, seconds: float, report: Report) -> bool:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while it.child.running:
         if await it.probe(it.child):
             return True
-        if loop.time() > deadline:
+        if loop.time() > deadline and not it.ready.is_set():
             raise _broken(it.child, f"was not ready within {seconds:.0f} s")
+        if loop.time() > deadline:
+            report.line(f"{it.child.name}: not ready within {seconds:.0f} s")
+            it.child.ask_to_stop()
+            return False
         await asyncio.sleep(PROBE_SECONDS)
     return False
 

@@ -1,5 +1,7 @@
 """A run's shadow in Prefect: one flow run, found or made, and brought in line with the run table."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,9 @@ from runtime.errors import BadInput, Unavailable
 
 # The deployment that runs of the API and of the command line belong to.
 DEFAULT_DEPLOYMENT = "default"
+# The client repeats what fails, with pauses that double; after the third one the run is put back instead.
+PATIENCE_SECONDS = 20.0
+HEALTH_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -25,6 +30,7 @@ class FlowRuns:
     client: PrefectClient
     deployments: dict[str, UUID] = field(default_factory=dict)
     flow_names: dict[UUID, str] = field(default_factory=dict)
+    away: bool = False
 
     async def of(self, run: Claimed) -> FlowRun:
         """Return the pending flow run of a claimed run.
@@ -35,19 +41,22 @@ class FlowRuns:
             Unavailable: Prefect does not answer, or the pipeline's deployment is not registered.
         """
         try:
-            if run.flow_run_id is not None:
-                return await self._again(run.flow_run_id)
-            return await self.client.create_flow_run_from_deployment(
-                await self._deployment(run.pipeline),
-                parameters={"params": run.params},
-                state=Pending(),
-                idempotency_key=str(run.id),
-            )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._again(run.flow_run_id) if run.flow_run_id else await self._create(run)
         except (httpx.HTTPError, OSError) as cause:
             self.deployments.pop(run.pipeline, None)
             if refused(cause):
                 raise BadInput("Prefect refused the run's parameters", code="prefect_refused") from cause
+            self.away = True
             raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
+
+    async def reachable(self) -> bool:
+        """Return whether Prefect answers, by asking it only after it did not."""
+        if self.away:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEALTH_SECONDS):
+                    self.away = await self.client.api_healthcheck() is not None
+        return not self.away
 
     async def pipeline_of(self, flow_run: FlowRun) -> str:
         """Return which pipeline a flow run of the UI or of a schedule is for.
@@ -75,6 +84,17 @@ class FlowRuns:
             return
         except (httpx.HTTPError, OSError) as cause:
             raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
+
+    async def _create(self, run: Claimed) -> FlowRun:
+        made = await self.client.create_flow_run_from_deployment(
+            await self._deployment(run.pipeline),
+            parameters={"params": run.params},
+            state=Pending(),
+            idempotency_key=str(run.id),
+        )
+        # The key may have found the flow run of an attempt that ended before it was bound to the row.
+        pending = made.state is not None and made.state.is_pending()
+        return made if pending else await self._again(made.id)
 
     async def _deployment(self, pipeline: str) -> UUID:
         if pipeline not in self.deployments:

@@ -8,10 +8,13 @@ flow runs that Prefect scheduled (UI, schedules), adopted into the table. From t
 import asyncio
 import os
 import socket
-from typing import Any
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
+import httpx
 import structlog
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import AsyncClientContext
@@ -22,10 +25,11 @@ from contracts.pipelines import PIPELINES, Pool
 from contracts.runs import Origin, RunError, RunStatus
 from database.engine import open_database
 from database.leases import Claimed, adopt_run, bind_flow_run, finish_run, unclaim_run
+from database.patience import outlast
 from database.settings import DatabaseSettings
 from deployments.worker.engine_seams import own_the_process
-from deployments.worker.executions import Executions
-from deployments.worker.flow_runs import FlowRuns
+from deployments.worker.executions import PREFECT_RETRY_SECONDS, Executions
+from deployments.worker.flow_runs import FlowRuns, refused
 from deployments.worker.roads import claim_forever, wake_on_events
 from deployments.worker.settings import WorkerSettings
 from deployments.worker.upkeep import Upkeep
@@ -34,10 +38,11 @@ from llm.door import Door
 from runtime.errors import BadInput, MillraceError, Unavailable
 from runtime.ids import new_id
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 LOCAL_OWNER = "local"
-PREFECT_RETRY_SECONDS = 1.0
 
 
 def worker_name(pool: str) -> str:
@@ -88,6 +93,14 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         """Return how many more runs fit in."""
         return int(self.limiter.available_tokens)
 
+    def take_slot(self, claimed: Claimed) -> None:
+        """Hold a slot for one attempt: an earlier one of the same run may still be on its way out."""
+        self.limiter.acquire_on_behalf_of_nowait((claimed.id, claimed.attempt))
+
+    def free_slot(self, claimed: Claimed) -> None:
+        """Give the attempt's slot back."""
+        self.limiter.release_on_behalf_of((claimed.id, claimed.attempt))
+
     async def setup(self) -> None:
         """Open everything that runs need, then look for work."""
         own_the_process()
@@ -103,7 +116,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         shared = await self._exit_stack.enter_async_context(AsyncClientContext())
         self.executions = Executions(database, door, FlowRuns(shared.client))
         self._upkeep = Upkeep(self.name, self.pool, self.executions, self.settings, self.limiter)
-        await self._upkeep.announce()
+        await outlast(self._upkeep.announce)
         self._claims = asyncio.create_task(claim_forever(self), name="claims")
         self._duties = [asyncio.create_task(wake_on_events(self), name="events"), *self._upkeep.tasks()]
 
@@ -115,8 +128,28 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
             for duty in self._duties:
                 duty.cancel()
             await asyncio.gather(self._claims, *self._duties, return_exceptions=True)
-            await self._upkeep.leave()
+            with suppress(Unavailable):
+                await self._upkeep.leave()
         await super().teardown(*exc_info)
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Take what Prefect has scheduled; none while it does not answer.
+
+        The base class ends the worker, and with it every run in flight, after a dozen failures in a row.
+        """
+        return await self._unless_away(super().get_and_submit_flow_runs()) or []
+
+    async def _sync_and_initialize(self) -> None:
+        await self._unless_away(super()._sync_and_initialize())
+
+    async def _unless_away(self, asking: Awaitable[T]) -> T | None:
+        try:
+            return await asking
+        except httpx.HTTPError as error:
+            if refused(error):
+                raise
+            log.warning("Prefect does not answer", error=type(error).__name__)
+            return None
 
     async def run(
         self,
@@ -132,32 +165,36 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
     async def take(self, claimed: Claimed) -> None:
         """Execute a row that this worker has claimed and holds a slot for."""
         started = False
+        if (task := asyncio.current_task()) is not None:
+            self.executions.starting[claimed.id, claimed.attempt] = task
         try:
             started = await self._start_claimed(claimed)
         except MillraceError as error:
-            # Fenced or without a database: the lease runs out and another worker takes the run.
+            # Fenced: another worker has the run.
             log.warning("could not start a run", run_id=str(claimed.id), code=error.code)
         except Exception:
+            # Whatever it was, the lease runs out and the reaper takes it from there.
             log.exception("could not start a run", run_id=str(claimed.id))
         finally:
+            self.executions.starting.pop((claimed.id, claimed.attempt), None)
             if not started:
-                self._release_limit_slot(claimed.id)
+                self.free_slot(claimed)
 
     async def _start_claimed(self, claimed: Claimed) -> bool:
-        database, flow_runs = self.executions.database, self.executions.flow_runs
+        executions, flow_runs = self.executions, self.executions.flow_runs
         try:
             flow_run = await flow_runs.of(claimed)
         except Unavailable as error:
             log.warning("run put back", run_id=str(claimed.id), code=error.code, reason=error.message)
-            await database.write(unclaim_run, claimed.id, claimed.attempt, PREFECT_RETRY_SECONDS)
+            await executions.write(unclaim_run, claimed.id, claimed.attempt, PREFECT_RETRY_SECONDS)
             return False
         except BadInput as error:
-            refused = RunError(code=error.code, message=error.message)
-            await database.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, error=refused)
+            why = RunError(code=error.code, message=error.message)
+            await executions.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, error=why)
             return False
         if claimed.flow_run_id is None:
-            await database.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
-        self.executions.start(claimed, flow_run, when_done=lambda: self._release_limit_slot(claimed.id))
+            await executions.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
+        executions.start(claimed, flow_run, when_done=lambda: self.free_slot(claimed))
         return True
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
@@ -166,8 +203,11 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         try:
             if await self._propose_pending_state(flow_run):
                 started = await self._adopt(flow_run)
-        except Unavailable as error:
+        except MillraceError as error:
             log.warning("scheduled flow run left for later", flow_run_id=str(flow_run.id), code=error.code)
+        except Exception:
+            # Raised, it would end the worker and all that it executes; `straighten` schedules it again.
+            log.exception("scheduled flow run left for later", flow_run_id=str(flow_run.id))
         finally:
             self._submitting_flow_run_ids.discard(flow_run.id)
             if not started:
@@ -181,7 +221,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         except BadInput as error:
             await executions.flow_runs.force(flow_run.id, Failed(message=error.message))
             return False
-        claimed = await executions.database.write(
+        claimed = await executions.write(
             adopt_run,
             flow_run_id=flow_run.id,
             pipeline=pipeline,

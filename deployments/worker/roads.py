@@ -9,7 +9,7 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 
 from database.leases import claim_runs, has_claimable
-from runtime.errors import Unavailable
+from runtime.errors import MillraceError
 
 if TYPE_CHECKING:
     from deployments.worker.prefect_worker import MillraceWorker
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 CLAIM_AT_ONCE = 10
-RECONNECT_SECONDS = 2.0
+RECONNECT_SECONDS = 1.0
 # Events of one burst arrive within milliseconds; one poll of Prefect serves them all.
 COALESCE_SECONDS = 0.02
 
@@ -30,7 +30,8 @@ async def claim_forever(worker: "MillraceWorker") -> None:
         try:
             free = worker.free_slots()
             claimed = []
-            if free > 0 and await waiting(worker):
+            # Without Prefect nothing can begin; what is claimed now would only be put back.
+            if free > 0 and await worker.executions.flow_runs.reachable() and await waiting(worker):
                 claimed = await database.write(
                     claim_runs,
                     pool=worker.pool,
@@ -39,13 +40,17 @@ async def claim_forever(worker: "MillraceWorker") -> None:
                     lease_seconds=settings.worker_lease_seconds,
                 )
             for run in claimed:
-                worker.limiter.acquire_on_behalf_of_nowait(run.id)
+                worker.take_slot(run)
                 task = asyncio.create_task(worker.take(run), name=f"take-{run.id}")
                 starting.add(task)
                 task.add_done_callback(starting.discard)
             await asyncio.sleep(0 if len(claimed) == CLAIM_AT_ONCE else settings.worker_poll_seconds)
-        except Unavailable as error:
+        except MillraceError as error:
             log.warning("cannot look for work", code=error.code)
+            await asyncio.sleep(RECONNECT_SECONDS)
+        except Exception:
+            # A worker that looks for no work and goes on living would be the worst of both.
+            log.exception("looking for work failed")
             await asyncio.sleep(RECONNECT_SECONDS)
 
 

@@ -3,35 +3,32 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import anyio
 import structlog
-from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Crashed
 
 from contracts.pipelines import Pool
-from contracts.runs import RunStatus
 from database.leases import cancel_requested, renew_leases
 from database.reaper import reap_expired
 from database.workers import announce_worker, forget_worker
 from deployments.worker.executions import Executions
 from deployments.worker.settings import WorkerSettings
+from deployments.worker.straighten import FATES, straighten
 from runtime.errors import MillraceError
 
 log = structlog.get_logger()
 
 CANCEL_CHECK_SECONDS = 0.4
-REAP_SECONDS = 2.0
+REAP_SECONDS = 1.0
 HEARTBEAT_SECONDS = 3.0
-
-# What Prefect is told of a run that ended without a worker.
-FATES: dict[RunStatus, Callable[[], State[Any]]] = {
-    RunStatus.DEAD: lambda: Crashed(message="Its workers went away in every attempt."),
-    RunStatus.CANCELLED: lambda: Cancelled(message="Cancelled on request."),
-}
+STRAIGHTEN_SECONDS = 15.0
+# Parts of a lease: it is renewed after this one, so it outlives a silence of the rest; a reaper that could
+# not look for that long must suspect itself and not the others.
+RENEWED_SHARE = 1 / 3
+BLIND_SHARE = 0.6
 
 
 @dataclass(slots=True)
@@ -43,14 +40,17 @@ class Upkeep:
     executions: Executions
     settings: WorkerSettings
     limiter: anyio.CapacityLimiter
+    reaped_at: float = field(default_factory=time.monotonic)
+    reap_from: float = 0.0
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Start the duties."""
         duties = (
-            (self.renew, self.settings.worker_lease_seconds / 3),
+            (self.renew, self.settings.worker_lease_seconds * RENEWED_SHARE),
             (self.hear_cancellations, CANCEL_CHECK_SECONDS),
             (self.reap, REAP_SECONDS),
             (self.announce, HEARTBEAT_SECONDS),
+            (self.straighten, STRAIGHTEN_SECONDS),
         )
         return [asyncio.create_task(every(seconds, duty), name=duty.__name__) for duty, seconds in duties]
 
@@ -73,13 +73,14 @@ class Upkeep:
 
     async def renew(self) -> None:
         """Renew all leases in one statement; what is no longer ours is stopped."""
-        if not (held := list(self.executions.current)):
+        if not (held := self.executions.held()):
             return
-        ours = await self.executions.database.write(
+        attempts = await self.executions.database.write(
             renew_leases, self.worker, held, self.settings.worker_lease_seconds
         )
-        for lost in set(held) - ours:
-            self.executions.stop(lost, "fenced")
+        for run_id, attempt in held.items():
+            if attempts.get(run_id) != attempt:
+                self.executions.give_up(run_id, attempt)
 
     async def hear_cancellations(self) -> None:
         """Stop the runs whose cancellation somebody asked for."""
@@ -91,18 +92,38 @@ class Upkeep:
             self.executions.stop(run_id, "cancelled")
 
     async def reap(self) -> None:
-        """Put runs whose worker went silent back in the queue, and tell Prefect."""
+        """Put runs whose worker went silent back in the queue, and tell Prefect.
+
+        When the database was away, or this process was stopped, for so long that leases of living workers
+        may have run out, those get the time to renew them first.
+        """
+        now, lease = time.monotonic(), self.settings.worker_lease_seconds
+        looked_away = now - self.reaped_at > lease * BLIND_SHARE
+        if looked_away or now < self.reap_from:
+            await self.executions.database.ping()
+            if looked_away:
+                self.reap_from = time.monotonic() + lease * RENEWED_SHARE + 1
+            self.reaped_at = now
+            return
         for reaped in await self.executions.database.write(reap_expired):
             log.warning("lease ran out", run_id=str(reaped.id), status=reaped.status)
             if reaped.status in FATES and reaped.flow_run_id is not None:
                 await self.executions.flow_runs.force(reaped.flow_run_id, FATES[reaped.status]())
+        self.reaped_at = now
+
+    async def straighten(self) -> None:
+        """Tell Prefect what it missed."""
+        await straighten(self.executions, self.pool)
 
 
 async def every(seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
-    """Do a duty again and again; trouble with the database or Prefect waits for the next time."""
+    """Do a duty again and again; whatever goes wrong waits for the next time."""
     while True:
         await asyncio.sleep(seconds)
         try:
             await duty()
         except MillraceError as error:
             log.warning("a duty waits", duty=duty.__name__, code=error.code)
+        except Exception:
+            # A worker whose leases nobody renews is worse than one that logs the same line for a while.
+            log.exception("a duty failed", duty=duty.__name__)

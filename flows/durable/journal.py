@@ -12,14 +12,17 @@ from runtime.errors import MillraceError
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Writes and finds the calls of one attempt of a run (the `Ledger` that the door asks for)."""
+    """Writes and finds the calls of one attempt of a run (the `Ledger` that the door asks for).
+
+    An answer that was paid is held until the database takes it, so an outage does not make it be paid again.
+    """
 
     run: Run
 
     async def reserve(self, call: CallRequest) -> CallAnswer | None:
         """Return the recorded answer of a finished call, or write that it is started now."""
         run = self.run
-        recorded = await run.database.write(
+        recorded = await run.record(
             reserve_call,
             run.id,
             run.attempt,
@@ -47,7 +50,7 @@ class Journal:
     async def commit(self, call: CallRequest, answer: CallAnswer) -> None:
         """Write the answer, its tokens and its exact cost."""
         run = self.run
-        await run.database.write(
+        await run.record(
             commit_call,
             run.id,
             run.attempt,
@@ -76,7 +79,7 @@ class Journal:
     async def fail(self, call: CallRequest, error: MillraceError, latency_ms: float) -> None:
         """Write that the call ended without an answer."""
         run = self.run
-        await run.database.write(
+        await run.record(
             fail_call,
             run.id,
             run.attempt,

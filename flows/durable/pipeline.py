@@ -56,11 +56,13 @@ async def _record(
         result = await function(params)
         await run.end(RunStatus.SUCCEEDED, result=result.model_dump(mode="json"))
     except asyncio.CancelledError:
-        if not run.cancel_asked:
+        if not run.cancel_asked and not run.lease_lost:
             raise
-        # Returned and not raised: Prefect records a raised cancellation as a crash.
+        # Not raised any further: Prefect records a cancellation that it sees as a crash.
         if current := asyncio.current_task():
             current.uncancel()
+        if run.lease_lost:
+            raise Fenced(f"attempt {run.attempt} of run {run.id} is over") from None
         await run.end(RunStatus.CANCELLED)
         return Cancelled(message="Cancelled on request.")
     except Fenced:

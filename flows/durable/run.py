@@ -10,6 +10,7 @@ from uuid import UUID
 from contracts.runs import EventKind, RunError, RunStatus
 from database.engine import Database, WriteSession
 from database.leases import finish_run, hold_run, mark_running
+from database.patience import outlast
 from flows.durable.event_log import EventLog
 from llm.door import Door
 from runtime.errors import MillraceError
@@ -22,7 +23,8 @@ T = TypeVar("T")
 class Run:
     """One attempt of one run: its identity, and its ways to the database, the models and the log.
 
-    Every write carries the attempt, so a worker that lost its lease changes nothing (`Fenced`).
+    Every write carries the attempt, so a worker that lost its lease changes nothing (`Fenced`). Writes wait
+    for a database that is away: its outage costs a run time and nothing else.
     """
 
     id: UUID
@@ -32,7 +34,9 @@ class Run:
     database: Database
     door: Door
     events: EventLog
+    begun: bool = False
     cancel_asked: bool = False
+    lease_lost: bool = False
     deployments: set[str] = field(default_factory=set)
     step_keys: dict[UUID, str] = field(default_factory=dict)
     step_counts: Counter[str] = field(default_factory=Counter)
@@ -53,11 +57,21 @@ class Run:
             await hold_run(session, self.id, self.attempt)
             return await query(session, *args, **kwargs)
 
-        return await self.database.write(held)
+        return await self.record(held)
+
+    async def record(
+        self,
+        query: Callable[Concatenate[WriteSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a query function that fences itself in one transaction, once the database answers."""
+        return await outlast(lambda: self.database.write(query, *args, **kwargs))
 
     async def begin(self) -> None:
         """Write that the first line of the flow runs now."""
-        await self.database.write(mark_running, self.id, self.attempt)
+        await self.record(mark_running, self.id, self.attempt)
+        self.begun = True
 
     async def end(
         self,
@@ -67,9 +81,9 @@ class Run:
         error: MillraceError | None = None,
     ) -> None:
         """Write the one terminal state, after all events that led to it."""
-        await self.events.drain(self.id)
+        await outlast(lambda: self.events.drain(self.id))
         why = told(error) if error else None
-        await self.database.write(finish_run, self.id, self.attempt, status, result=result, error=why)
+        await self.record(finish_run, self.id, self.attempt, status, result=result, error=why)
 
     def step_key(self, name: str, task_run_id: UUID, key: str | None) -> str:
         """Return the name under which a step's calls are recorded; the same again when it is retried.

@@ -171,7 +171,7 @@ async def test_a_lease_that_was_taken_away_is_gone_before_anybody_else_claims(da
         await database.write(finish_run, run.id, 1, RunStatus.SUCCEEDED, {})
     with pytest.raises(Fenced):
         await database.write(unclaim_run, run.id, 1, 0)
-    assert await database.write(renew_leases, "worker-1", [run.id], 15) == set()
+    assert await database.write(renew_leases, "worker-1", {run.id: 1}, 15) == {}
 
 
 async def test_a_batch_of_events_leaves_out_the_fenced_runs_and_writes_the_others(database):
@@ -237,11 +237,24 @@ async def test_all_leases_of_a_worker_are_renewed_in_one_statement(database):
     theirs = await claimed(database, worker="worker-2")
     ids = [run.id for run in runs]
     before = [(await row(database, run_id)).lease_until for run_id in [*ids, theirs.id]]
-    assert await database.write(renew_leases, "worker-1", [*ids, theirs.id], 60) == set(ids)
+    held = dict.fromkeys([*ids, theirs.id], 1)
+    assert await database.write(renew_leases, "worker-1", held, 60) == dict.fromkeys(ids, 1)
     after = [(await row(database, run_id)).lease_until for run_id in [*ids, theirs.id]]
     assert all(late > early for early, late in zip(before[:3], after[:3], strict=True))
     assert after[3] == before[3]
-    assert await database.write(renew_leases, "worker-1", [], 60) == set()
+    assert await database.write(renew_leases, "worker-1", {}, 60) == {}
+
+
+async def test_a_frozen_worker_that_gets_its_own_run_back_does_not_keep_the_old_attempt(database):
+    """Both attempts would go on in one process, each with a lease that looks like its own."""
+    run = await claimed(database)
+    await expire(database, run.id)
+    await database.write(reap_expired)
+    await database.write(claim_runs, pool="batch", worker="worker-1", limit=1, lease_seconds=15)
+    before = (await row(database, run.id)).lease_until
+
+    assert await database.write(renew_leases, "worker-1", {run.id: 1}, 60) == {run.id: 2}
+    assert (await row(database, run.id)).lease_until == before
 
 
 async def test_a_wish_to_cancel_reaches_the_worker(database):
