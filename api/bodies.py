@@ -16,7 +16,10 @@ from runtime.errors import BadInput
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63
 MAX_FORM_FILES = 200
+# None is taken: they are read to say so by name.
+MAX_FORM_FIELDS = 20
 UPLOADS = "/api/v1/files"
+ONLY_FILES = "send each document as a file of this field, with a file name, and no other fields"
 
 Path = tuple[int | str, ...]
 
@@ -30,12 +33,16 @@ class StrictRoute(APIRoute):
         if self.body_field is None:
             return handler
         form = isinstance(self.body_field.field_info, Form)
+        taken = {field.alias for field in self.dependant.body_params}
 
         async def strict(request: Request) -> Response:
             if form:
                 _expect(request, "multipart/form-data")
                 # Read here, because FastAPI would turn our 413 into its 400; it finds the parsed form.
-                await request.form(max_files=MAX_FORM_FILES, max_fields=0)
+                sent = await request.form(max_files=MAX_FORM_FILES, max_fields=MAX_FORM_FIELDS)
+                if any(name not in taken or isinstance(value, str) for name, value in sent.multi_items()):
+                    await sent.close()
+                    raise invalid([(name, ONLY_FILES) for name in sorted(taken)])
                 return await handler(request)
             request = StrictRequest(request.scope, request.receive)
             if await request.body():

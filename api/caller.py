@@ -1,4 +1,4 @@
-"""Who calls. Until people exist (ADR: the API listens to this machine only) that is the local owner."""
+"""Who calls. Until people exist that is the local owner: the API listens to this machine only."""
 
 from dataclasses import dataclass
 from typing import Annotated

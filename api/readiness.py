@@ -1,6 +1,7 @@
 """Whether this server is of use: each part that it leans on, all asked at once, with the time each took."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from enum import StrEnum
@@ -93,8 +94,13 @@ async def _prefect(resources: Resources) -> tuple[bool, str]:
         async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=CHECK_SECONDS) as client:
             answer = await client.get(address)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{address} cannot be reached ({type(error).__name__})") from None
-    return answer.is_success, f"{address} answers {answer.status_code}"
+        raise Unavailable(f"{_shown(address)} cannot be reached ({type(error).__name__})") from None
+    return answer.is_success, f"{_shown(address)} answers {answer.status_code}"
+
+
+def _shown(address: str) -> str:
+    """Return an address without the user and password that it may hold."""
+    return re.sub(r"//[^/?#]*@", "//", address)
 
 
 async def _workers(resources: Resources) -> tuple[bool, str]:

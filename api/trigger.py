@@ -63,7 +63,7 @@ def checked(pipeline: Pipeline, sent: dict[str, Any]) -> dict[str, Any]:
         BadInput: `invalid_parameters` naming each field (unknown ones too), or `too_large`.
     """
     try:
-        params = pipeline.params.model_validate(sent, extra="forbid")
+        params = pipeline.params.model_validate(sent)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         raise invalid([(_field(each["loc"], sent), explain(each)) for each in problems]) from None

@@ -41,7 +41,7 @@ def measure(options: Options, report: Report) -> None:
     # The quick form has fewer in flight, which proves nothing about 100.
     peak = in_flight["worker_rss_peak_mb"] if in_flight["in_flight_peak"] >= 100 else None
     report.bar("worker_rss_100_in_flight", peak, "<= 600", "MB")
-    peer = _stock(2 if options.quick else 6, report)
+    peer = _stock(*((2, 30.0) if options.quick else (6, 300.0)), report)
     report.peers["stock_process_worker_tuned"] = peer
     peer["times_fewer_runs_per_s"] = ratio(burst["runs_per_s"], peer["runs_per_s"])
 
@@ -51,12 +51,12 @@ def _millrace(kind: DatabaseKind, options: Options, report: Report) -> dict[str,
         providers = write_providers(kept.folder, start_endpoint(kept, LATENCY_MS))
         stack = start_stack(kept, {"DATABASE_URL": url, "PROVIDERS_FILE": str(providers)})
         worker = stack.worker("interactive")
-        _run_many(stack, 10, {"steps": 1, "calls_per_step": 1})
+        _run_many(stack, 5, {"steps": 1, "calls_per_step": 1})
         before = resident_mb(worker)
         report.say(f"millrace: warm, worker has {before:.0f} MB; many runs of nothing at once ...")
-        bursts = [_burst(stack, 40 if options.quick else 120, report) for _ in range(2)]
+        bursts = [_burst(stack, 30 if options.quick else 120, report) for _ in range(2)]
         if options.quick:
-            busy = _with_model(stack, worker, 40, {"steps": 2, "calls_per_step": 3}, report)
+            busy = _with_model(stack, worker, 30, {"steps": 2, "calls_per_step": 2}, report)
         else:
             busy = _with_model(stack, worker, 100, {"steps": 2, "calls_per_step": 12}, report)
         return {
@@ -178,7 +178,7 @@ def _peak(process: psutil.Process) -> Iterator[list[float]]:
         watching.join()
 
 
-def _stock(runs: int, report: Report) -> dict[str, Any]:
+def _stock(runs: int, patience: float, report: Report) -> dict[str, Any]:
     """Return the speed of a tuned stock worker that gets some runs at once, and the memory of one of them."""
     with children() as kept:
         report.say(f"stock Prefect: starting a server and a worker; {runs} runs at once ...")
@@ -192,7 +192,7 @@ def _stock(runs: int, report: Report) -> dict[str, Any]:
                 highest[child.pid] = max(highest.get(child.pid, 0.0), resident_mb(child))
 
         sent = [trigger(server, worker, kept.folder) for _ in range(runs)]
-        times = [ended(server, run, 300, meanwhile=weigh) for run in sent]
+        times = [ended(server, run, patience, meanwhile=weigh) for run in sent]
         whole = [run.sent_at + each.total for run, each in zip(sent, times, strict=True) if each]
         speed = len(whole) / (max(whole) - sent[0].sent_at) if whole else None
         told = {

@@ -1,16 +1,31 @@
 """The analysis pipeline: documents in, one report that answers a question out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_SOURCES = 200
 MAX_INLINE_CHARS = 200_000
 MAX_FILE_BYTES = 5 * 1024 * 1024
 
 
-class TextSource(BaseModel):
+def _name_kind(schema: dict[str, Any]) -> None:
+    # Of several sources the kind tells which one is meant: left out, the default would say nothing.
+    schema["required"] = ["kind", *schema.get("required", [])]
+
+
+def _any_of(schema: dict[str, Any]) -> None:
+    # Prefect's form knows no `oneOf`. Forbidden extras and the kind still leave one that fits.
+    schema["anyOf"] = schema.pop("oneOf")
+    del schema["discriminator"]
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_name_kind)
+
+
+class TextSource(_Source):
     """A short text, given in the request itself. Longer ones are uploaded as files."""
 
     kind: Literal["text"] = "text"
@@ -18,25 +33,29 @@ class TextSource(BaseModel):
     text: str = Field(min_length=1, max_length=MAX_INLINE_CHARS)
 
 
-class FileSource(BaseModel):
+class FileSource(_Source):
     """A file that was uploaded before (`POST /api/v1/files`)."""
 
     kind: Literal["file"] = "file"
     file_id: UUID
 
 
-class FolderSource(BaseModel):
+class FolderSource(_Source):
     """Files that the worker can see, by a pattern below its documents folder (`DOCUMENTS_ROOT`)."""
 
     kind: Literal["folder"] = "folder"
     pattern: str = Field(min_length=1, max_length=500, examples=["docs/**/*.md"])
 
 
-Source = Annotated[TextSource | FileSource | FolderSource, Field(discriminator="kind")]
+Source = Annotated[
+    TextSource | FileSource | FolderSource, Field(discriminator="kind", json_schema_extra=_any_of)
+]
 
 
 class AnalysisParams(BaseModel):
     """What to read and what to find out."""
+
+    model_config = ConfigDict(extra="forbid")
 
     question: str = Field(
         min_length=1,
@@ -80,7 +99,7 @@ class Report(BaseModel):
 
 
 class SkippedDocument(BaseModel):
-    """A document that could not be read, and why."""
+    """A document, or a part of one, that could not be read, and why."""
 
     document: str
     reason: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_MESSAGE_CHARS = 100_000
 
@@ -20,6 +20,8 @@ class ChatMode(StrEnum):
 
 class ChatTurnParams(BaseModel):
     """One message to answer. Without a chat, the turn opens a new one."""
+
+    model_config = ConfigDict(extra="forbid")
 
     message: str = Field(
         min_length=1,
@@ -71,7 +73,9 @@ class Message(BaseModel):
     content: str
     run_id: UUID | None = Field(None, description="The run that asked or answered it.")
     meta: dict[str, Any] = Field(
-        default_factory=dict, description="For an answer: models, check, cost, program version."
+        default_factory=dict,
+        description="For an answer: `models` (the deployments that answered), `program` (its name) and `check`"
+        " (of a careful turn, else null).",
     )
     created_at: datetime
 

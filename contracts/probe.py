@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ProbeParams(BaseModel):
     """How much of nothing to do."""
+
+    model_config = ConfigDict(extra="forbid")
 
     steps: int = Field(3, ge=0, le=200, description="How many steps to run, one after the other.")
     calls_per_step: int = Field(0, ge=0, le=100, description="Model calls in each step.")

@@ -47,22 +47,27 @@ class RunError(BaseModel):
     retryable: bool = False
 
 
-class Run(BaseModel):
-    """One piece of work with one terminal state, whoever started it."""
+class RunSummary(BaseModel):
+    """A run in a list: without its parameters and its result, which can be large."""
 
     id: UUID
     pipeline: str
     status: RunStatus
     origin: Origin
     attempt: int = Field(description="How often execution began; 1 on the first.")
-    params: dict[str, Any]
-    result: dict[str, Any] | None = None
     error: RunError | None = None
     cost_usd: Decimal = Field(description="What its model calls have cost so far, in US dollars.")
     flow_run_id: UUID | None = Field(None, description="Its flow run in Prefect.")
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+class Run(RunSummary):
+    """One piece of work with one terminal state, whoever started it."""
+
+    params: dict[str, Any]
+    result: dict[str, Any] | None = None
 
 
 class EventKind(StrEnum):

@@ -23,6 +23,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TRIES = 10
+# A try may wait for a lock for seconds (DATABASE_LOCK_SECONDS); after this time there is no further one.
+_RETRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.5
 
@@ -93,19 +95,21 @@ class Database:
         """Run `work(session, *args, **kwargs)` in one transaction, commit it, and return its result.
 
         When the transaction loses against another one (a deadlock, a lock), all of it runs again, so
-        `work` must change nothing but the database. When it raises, nothing is written.
+        `work` must change nothing but the database. No try begins later than 10 s after the first one. When
+        it raises, nothing is written.
 
         Raises:
             Unavailable: `database_unavailable` or `database_timeout`. After a connection that was lost
                 during the commit itself, the work may be done: only a unique key makes it safe to repeat.
             ConfigurationProblem: the tables are missing or the login is refused.
         """
+        deadline = time.monotonic() + _RETRY_SECONDS
         with _our_errors():
             for pause in _pauses():
                 try:
                     return await self._write_once(work, *args, **kwargs)
                 except DBAPIError as error:
-                    if not lost_a_race(error):
+                    if not lost_a_race(error) or time.monotonic() + pause >= deadline:
                         raise
                 await asyncio.sleep(pause)
             return await self._write_once(work, *args, **kwargs)

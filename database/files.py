@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from database.engine import ReadSession, WriteSession
-from database.pages import MAX_PAGE, Page, bad_cursor, decode_cursor, encode_cursor
+from database.pages import MAX_PAGE, Page, cursor_id, encode_cursor
 from database.statements import AnyRow, AnySelect, changed_rows, insert_or_existing
 from database.tables import FileRow, core
 from runtime.clock import utcnow
@@ -98,7 +98,7 @@ async def list_files(
     limit = min(limit, MAX_PAGE)
     query = _query(owner).order_by(FileRow.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(FileRow.id < _cursor_id(cursor))
+        query = query.where(FileRow.id < cursor_id(cursor))
     items = [_file(row) for row in await session.execute(query)]
     more = len(items) > limit
     return Page(items[:limit], encode_cursor(str(items[limit - 1].id)) if more else None)
@@ -127,14 +127,6 @@ def _visible(owner: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _file(row: AnyRow) -> StoredFile:
     return StoredFile(*row)
-
-
-def _cursor_id(cursor: str) -> UUID:
-    (text,) = decode_cursor(cursor, parts=1)
-    try:
-        return UUID(text)
-    except ValueError:
-        raise bad_cursor() from None
 
 
 def _not_found(file_id: UUID) -> NotFound:

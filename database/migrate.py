@@ -7,7 +7,6 @@ Everything here is synchronous and starts no event loop: inside a running one, c
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -26,8 +25,7 @@ from runtime.errors import ConfigurationProblem, Unavailable
 from runtime.home import PROJECT
 
 _WAIT_SECONDS = 60
-# A checkout has the first, an installed wheel the second.
-_SCRIPTS = (PROJECT / "alembic", Path(__file__).parent / "migrations")
+_SCRIPTS = PROJECT / "alembic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +90,11 @@ def check(url: str) -> list[str]:
 
 def alembic_config() -> Config:
     """Return the configuration for `alembic.command`; it needs no file."""
-    for folder in _SCRIPTS:
-        if (folder / "env.py").is_file():
-            config = Config()
-            config.set_main_option("script_location", str(folder).replace("%", "%%"))
-            return config
-    raise ConfigurationProblem("The migrations are not where this version was installed.")
+    if not (_SCRIPTS / "env.py").is_file():
+        raise ConfigurationProblem(f"The migrations are not in {_SCRIPTS}: run Millrace from its checkout.")
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from runtime.errors import BadInput
 
@@ -38,6 +39,19 @@ def decode_cursor(cursor: str, parts: int) -> list[str]:
     if not isinstance(place, list) or len(place) != parts or not all(isinstance(part, str) for part in place):
         raise bad_cursor()
     return place
+
+
+def cursor_id(cursor: str) -> UUID:
+    """Return the id of the last item, for a list in the order of ids.
+
+    Raises:
+        BadInput: `bad_cursor`, it is not from such a list.
+    """
+    (text,) = decode_cursor(cursor, parts=1)
+    try:
+        return UUID(text)
+    except ValueError:
+        raise bad_cursor() from None
 
 
 def bad_cursor() -> BadInput:

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from contracts.pipelines import Pool
-from contracts.runs import Origin, Run, RunStatus
+from contracts.runs import Origin, Run, RunStatus, RunSummary
 from database.clock import now
 from database.engine import ReadSession, WriteSession
 from database.events import append_state, insert_states
@@ -22,6 +22,7 @@ from runtime.ids import new_id
 
 _RUNS = core(RunRow)
 RUN_COLUMNS = [_RUNS.c[name] for name in Run.model_fields]
+_SUMMARY_COLUMNS = [_RUNS.c[name] for name in RunSummary.model_fields]
 
 
 async def accept_run(  # noqa: PLR0913  a row's columns
@@ -85,21 +86,23 @@ async def list_runs(
     cursor: str | None = None,
     status: RunStatus | None = None,
     pipeline: str | None = None,
-) -> Page[Run]:
-    """Return the owner's runs, newest first.
+) -> Page[RunSummary]:
+    """Return the owner's runs, newest first, without their parameters and results.
 
     Raises:
         BadInput: `bad_cursor`.
     """
     limit = min(limit, MAX_PAGE)
-    query = sa.select(*RUN_COLUMNS).where(RunRow.owner == owner).order_by(RunRow.id.desc()).limit(limit + 1)
+    query = sa.select(*_SUMMARY_COLUMNS).where(RunRow.owner == owner)
+    query = query.order_by(RunRow.id.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(RunRow.id < _cursor_id(cursor))
     if status is not None:
         query = query.where(RunRow.status == status)
     if pipeline is not None:
         query = query.where(RunRow.pipeline == pipeline)
-    items = [as_run(row) for row in await session.execute(query)]
+    rows = await session.execute(query)
+    items = [RunSummary.model_validate(row, from_attributes=True) for row in rows]
     more = len(items) > limit
     return Page(items[:limit], encode_cursor(str(items[limit - 1].id)) if more else None)
 

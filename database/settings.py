@@ -8,12 +8,15 @@ from runtime.errors import ConfigurationProblem
 from runtime.home import home
 from runtime.settings import Slice
 
+# Each connection would see a database of its own.
+IN_MEMORY = frozenset({":memory:", "file::memory:"})
 MARIADB_BACKENDS = frozenset({"mysql", "mariadb"})
 
 
 def default_url() -> SecretStr:
     """Return the URL of the SQLite file in the state folder."""
-    return SecretStr(f"sqlite+aiosqlite:///{home() / 'millrace.db'}")
+    url = URL.create("sqlite+aiosqlite", database=str(home() / "millrace.db"))
+    return SecretStr(url.render_as_string(hide_password=False))
 
 
 class DatabaseSettings(Slice):
@@ -52,6 +55,6 @@ def parse_url(text: str) -> URL:
     backend = url.get_backend_name()
     if backend in MARIADB_BACKENDS and url.database:
         return url.set(drivername="mariadb+aiomysql")
-    if backend == "sqlite" and url.database and "memory" not in url.database:
+    if backend == "sqlite" and url.database and url.database not in IN_MEMORY:
         return url.set(drivername="sqlite+aiosqlite")
     raise ConfigurationProblem(f"DATABASE_URL names no database that can be used here. {remedy}")

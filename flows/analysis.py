@@ -3,7 +3,7 @@
 import asyncio
 from itertools import chain
 
-from contracts.analysis import AnalysisParams, AnalysisResult, Finding, Report, Source
+from contracts.analysis import AnalysisParams, AnalysisResult, Finding, Report, SkippedDocument, Source
 from contracts.pipelines import ANALYSIS
 from contracts.runs import EventKind
 from flows.durable.pipeline import pipeline
@@ -13,6 +13,7 @@ from flows.durable.thinking import thinking
 from flows.policies import MODEL_CALL, READ_DOCUMENTS
 from flows.settings import FlowSettings
 from flows.sources import Collected, read_sources
+from llm.errors import BadModelAnswer
 from modules.notes import Note, batches, grounded, notes_of, shown
 from modules.programs import PROGRAMS
 from tools.documents import Document, Part, evidence, split
@@ -23,7 +24,7 @@ async def analysis(params: AnalysisParams) -> AnalysisResult:
     """Read the documents, analyse each part in parallel, and report what they say together."""
     collected = await collect(params.sources)
     parts = await asyncio.to_thread(split_all, collected.documents)
-    findings = await analyse_parts(parts, params.question)
+    findings, unread = await analyse_parts(parts, params.question)
     report = await report_on(findings, params.question)
     report, findings = shown(report, findings)
     return AnalysisResult(
@@ -31,7 +32,7 @@ async def analysis(params: AnalysisParams) -> AnalysisResult:
         findings=findings,
         documents=len(collected.documents),
         parts=len(parts),
-        skipped=collected.skipped,
+        skipped=collected.skipped + unread,
         models=sorted(current_run().deployments),
     )
 
@@ -42,18 +43,29 @@ async def collect(sources: list[Source]) -> Collected:
     return await read_sources(current_run(), sources)
 
 
-async def analyse_parts(parts: list[Part], question: str) -> list[Finding]:
-    """Analyse all parts, a bounded number at once, and return their findings in the parts' order."""
+async def analyse_parts(parts: list[Part], question: str) -> tuple[list[Finding], list[SkippedDocument]]:
+    """Analyse all parts, a bounded number at once, and return their findings in the parts' order.
+
+    A part on which the model's answer cannot be read is skipped and named; when that is all, the run fails.
+    """
     run, done = current_run(), 0
+    unread: list[SkippedDocument] = []
 
     async def one(number: int, part: Part) -> list[Finding]:
         nonlocal done
-        found = await analyse_part(number, part, question)
+        try:
+            found = await analyse_part(number, part, question)
+        except BadModelAnswer as error:
+            if error.retryable or len(unread) + 1 == len(parts):
+                raise
+            unread.append(SkippedDocument(document=f"{part.document}: {part.section}", reason=error.message))
+            found = []
         done += 1
         run.tell(EventKind.PROGRESS, done=done, total=len(parts), of="parts")
         return found
 
-    return list(chain.from_iterable(await in_parallel(one, parts, at_most=width())))
+    found = await in_parallel(one, parts, at_most=width())
+    return list(chain.from_iterable(found)), unread
 
 
 @step(MODEL_CALL, key="number")

@@ -51,7 +51,8 @@ def can_heal(_task: Any, _task_run: Any, state: Any) -> bool:
     return error.retryable if isinstance(error, MillraceError) else isinstance(error, TimeoutError)
 
 
-MODEL_CALL = Policy(retries=3, backoff_seconds=1.0, timeout_seconds=600)
+# Waits of about 1, 2, 4, 8 and 16 s, up to twice as long: a provider may be away for half a minute.
+MODEL_CALL = Policy(retries=5, backoff_seconds=1.0, timeout_seconds=600)
 STORE = Policy(retries=4, backoff_seconds=0.25, timeout_seconds=60)
 READ_DOCUMENTS = Policy(retries=2, backoff_seconds=0.5, timeout_seconds=900)
 NO_RETRY = Policy(retries=0)

@@ -1,13 +1,11 @@
 """What was started: its status, its events, its model calls, and calling it off."""
 
-from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.bodies import StrictRoute
 from api.caller import CallerNow
@@ -15,35 +13,17 @@ from api.openapi import errors
 from api.paging import NEXT_CURSOR, Cursor, Limit
 from api.resources import ResourcesNow
 from api.sse import STREAM, After, EventStream, LastEventId, follow
-from contracts.runs import Call, Origin, Run, RunError, RunStatus
+from contracts.runs import Call, Run, RunStatus, RunSummary
 from database import calls, runs
 from database.events import last_seqs
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictRoute)
 
 
-class RunLine(BaseModel):
-    """A run in a list: without its parameters and its result, which can be large."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    pipeline: str
-    status: RunStatus
-    origin: Origin
-    attempt: int
-    error: RunError | None
-    cost_usd: Decimal
-    flow_run_id: UUID | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-
 class RunPage(BaseModel):
     """Some of the caller's runs."""
 
-    items: list[RunLine]
+    items: list[RunSummary]
     next_cursor: str | None = Field(description=NEXT_CURSOR)
 
 
@@ -68,7 +48,7 @@ async def list_runs(
         page = await runs.list_runs(
             session, caller.owner, limit=limit, cursor=cursor, status=status, pipeline=pipeline
         )
-    return RunPage(items=[RunLine.model_validate(run) for run in page.items], next_cursor=page.next_cursor)
+    return RunPage(items=page.items, next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}", responses=errors("run_not_found", "invalid_parameters"))

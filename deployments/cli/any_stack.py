@@ -26,10 +26,13 @@ async def some_stack(console: Console) -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def own_stack(console: Console) -> AsyncIterator[dict[str, str]]:
-    """Yield the addresses of a new stack on free ports, with its state in a temporary folder."""
+    """Yield the addresses of a new stack on free ports, with its state in a temporary folder.
+
+    It writes nowhere else: DATABASE_URL and PREFECT_API_URL are not for it.
+    """
     with tempfile.TemporaryDirectory(prefix="millrace-demo-", ignore_cleanup_errors=True) as folder:
         os.environ["MILLRACE_HOME"] = folder
-        plan = await make_plan(free_ports=True)
+        plan = await make_plan(free_ports=True, alone=True)
         report = report_to(console)
         try:
             async with stack_up(plan, report):

@@ -27,6 +27,8 @@ RECONNECTS = 10
 # The API takes 6 MiB a request.
 UPLOAD_BYTES = 5 * 1024 * 1024
 UPLOAD_FILES = 50
+# The details of other problems are sentences that say it all.
+NEEDS_TITLE = frozenset({"invalid_parameters", "internal_error"})
 
 
 class ClientSettings(Slice):
@@ -188,8 +190,8 @@ def _problem(answer: httpx.Response) -> MillraceError:
     """Return the error that a problem document (RFC 9457) tells of."""
     try:
         body = answer.json()
-        message = f"{body.get('title', 'The API refused')}: {body['detail']}"
         code = str(body["code"])
+        message = f"{body['title']}: {body['detail']}" if code in NEEDS_TITLE else str(body["detail"])
     except (ValueError, KeyError, TypeError):
         message = f"{answer.request.method} {answer.request.url.path} was answered with {answer.status_code}."
         code = "unexpected_answer"

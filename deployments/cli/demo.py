@@ -18,8 +18,9 @@ def demo(
 ) -> None:
     """Do everything once: two chat turns as they are written, one analysis of documents, and the bill.
 
-    It uses the stack that `millrace up` runs, or starts one of its own on free ports, with its state in a
-    temporary folder, and ends it again. Without a configured provider the `offline` model answers: in
+    It uses the stack that `millrace up` runs, or starts one of its own on any free ports, with its state in a
+    temporary folder, and ends it again. Its own keeps to that folder: it ignores `DATABASE_URL` and
+    `PREFECT_API_URL`. Without a configured provider the `offline` model answers: in
     process, for free, and a good deal simpler than a real one.
 
     Examples:

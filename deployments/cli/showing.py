@@ -1,5 +1,6 @@
 """What the demo does with a running stack, and what it measured."""
 
+import re
 import time
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,6 +19,7 @@ from deployments.cli.results import lines_of
 from deployments.cli.telling import Telling
 from runtime.errors import MillraceError
 
+FENCED = re.compile(r"^( {0,3})(```+|~~~+).*?^ {0,3}\2[ \t]*$\n?", re.MULTILINE | re.DOTALL)
 TURNS = (
     ("direct", "How does a worker claim a run?"),
     ("careful", "And what must a trigger survive?"),
@@ -121,4 +123,10 @@ def _measured(run: Run, events: Sequence[Event]) -> dict[str, Any]:
 
 def _context() -> str:
     """Return what the chat may rest on: as much of this project's own documents as it may be given."""
-    return "\n\n".join(path.read_text(encoding="utf-8") for path in own_documents())[:MAX_MESSAGE_CHARS]
+    texts = (without_drawings(path.read_text(encoding="utf-8")) for path in own_documents())
+    return "\n\n".join(texts)[:MAX_MESSAGE_CHARS]
+
+
+def without_drawings(text: str) -> str:
+    """Return Markdown without its fenced blocks: an answer would quote a drawing on one line."""
+    return FENCED.sub("", text)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def up(
     free_ports: Annotated[
-        bool, typer.Option("--free-ports", help="Take other ports where the usual ones are busy.")
+        bool, typer.Option("--free-ports", help="Take any free ports instead of the usual ones.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every log line.")] = False,
 ) -> None:

@@ -1,6 +1,5 @@
 """Which processes the stack has on this machine, with which ports and which environment."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -10,10 +9,12 @@ import httpx
 from pydantic import Field
 
 from contracts.pipelines import Pool
+from database.settings import default_url
 from deployments.settings import PrefectSettings, StackSettings
 from deployments.stack.child import Command
 from deployments.stack.ports import claim_port
 from deployments.stack.presence import ended_badly
+from deployments.worker.settings import WorkerSettings
 from runtime.errors import ConfigurationProblem
 from runtime.home import home
 from runtime.settings import Slice
@@ -51,11 +52,12 @@ class Plan:
         return self.prefect_api_url.removesuffix("/api")
 
 
-async def make_plan(*, free_ports: bool) -> Plan:
+async def make_plan(*, free_ports: bool, alone: bool = False) -> Plan:
     """Read the settings, choose the ports and say what to run.
 
     Args:
-        free_ports: take another port where the wanted one is busy.
+        free_ports: take any free ports, whether or not the wanted ones are busy.
+        alone: keep everything in the state folder, whatever DATABASE_URL and PREFECT_API_URL say.
 
     Raises:
         ConfigurationProblem: a port is busy, or the Prefect server of PREFECT_API_URL does not answer.
@@ -69,11 +71,11 @@ async def make_plan(*, free_ports: bool) -> Plan:
         "MILLRACE_HOME": str(folder),
         "API_HOST": api.api_host,
         "API_PORT": str(api_port),
-        "WORKER_DRAIN_SECONDS": os.environ.get(
-            "WORKER_DRAIN_SECONDS", str(max(0, settings.stack_stop_seconds - MARGIN_SECONDS))
-        ),
+        "WORKER_DRAIN_SECONDS": str(_drain_seconds(settings)),
     }
-    embedded = await _embedded_wanted(prefect)
+    if alone:
+        environment["DATABASE_URL"] = default_url().get_secret_value()
+    embedded = alone or await _embedded_wanted(prefect)
     if embedded:
         host, port = prefect.prefect_server_api_host, prefect.prefect_server_api_port
         port = await claim_port(
@@ -101,6 +103,14 @@ async def make_plan(*, free_ports: bool) -> Plan:
         ),
         prefect=command("prefect", "deployments.server") if embedded else None,
     )
+
+
+def _drain_seconds(settings: StackSettings) -> float:
+    """Return what WORKER_DRAIN_SECONDS says, else what leaves the workers time to put runs back."""
+    told = WorkerSettings()
+    if "worker_drain_seconds" in told.model_fields_set:
+        return told.worker_drain_seconds
+    return max(0, settings.stack_stop_seconds - MARGIN_SECONDS)
 
 
 async def _embedded_wanted(settings: PrefectSettings) -> bool:

@@ -99,9 +99,9 @@ class Executions:
             self.stop(run_id, "fenced")
 
     def stop(self, run_id: UUID, reason: StopReason) -> None:
-        """Cancel an attempt; it takes effect at its next await."""
+        """Cancel an attempt; it takes effect at its next await. One that is ending is left to end."""
         execution = self.current.get(run_id)
-        if execution is None or execution.task is None or execution.stopped:
+        if execution is None or execution.task is None or execution.stopped or execution.run.ending:
             return
         execution.stopped = reason
         execution.run.cancel_asked = reason == "cancelled"

@@ -42,7 +42,10 @@ class FlowRuns:
         """
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                return await self._again(run.flow_run_id) if run.flow_run_id else await self._create(run)
+                if run.flow_run_id is not None:
+                    with suppress(ObjectNotFound):  # somebody deleted it: the run gets another
+                        return await self._again(run.flow_run_id)
+                return await self._create(run)
         except (httpx.HTTPError, OSError) as cause:
             self.deployments.pop(run.pipeline, None)
             if refused(cause):

@@ -192,7 +192,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
             why = RunError(code=error.code, message=error.message)
             await executions.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, error=why)
             return False
-        if claimed.flow_run_id is None:
+        if claimed.flow_run_id != flow_run.id:
             await executions.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
         executions.start(claimed, flow_run, when_done=lambda: self.free_slot(claimed))
         return True

@@ -46,7 +46,9 @@ async def straighten(executions: Executions, pool: Pool) -> None:
     Raises:
         Unavailable: Prefect or the database does not answer.
     """
-    stale = [each for each in await _under_way(executions.flow_runs.client, pool) if _settled(each)]
+    under_way = await _under_way(executions.flow_runs.client, pool)
+    hear_cancelled(executions, under_way)
+    stale = [each for each in under_way if _settled(each)]
     if not stale:
         return
     ids, keys = [each.id for each in stale], [_run_id(each) for each in stale]
@@ -57,6 +59,14 @@ async def straighten(executions: Executions, pool: Pool) -> None:
         if state is not None:
             log.info("Prefect told late", flow_run_id=str(flow_run.id), state=state.name)
             await executions.flow_runs.force(flow_run.id, state)
+
+
+def hear_cancelled(executions: Executions, under_way: Sequence[FlowRun]) -> None:
+    """Stop what somebody cancelled in Prefect while its events did not reach us."""
+    asked = {each.id for each in under_way if each.state is not None and each.state.is_cancelling()}
+    for run_id, execution in list(executions.current.items()):
+        if execution.flow_run_id in asked:
+            executions.stop(run_id, "cancelled")
 
 
 def fate(flow_run: FlowRun, known: Sequence[Shadowed]) -> State[Any] | None:

@@ -13,7 +13,7 @@ import structlog
 from contracts.pipelines import Pool
 from database.leases import cancel_requested, renew_leases
 from database.reaper import reap_expired
-from database.workers import announce_worker, forget_worker
+from database.workers import announce_worker, forget_lost_workers, forget_worker
 from deployments.worker.executions import Executions
 from deployments.worker.settings import WorkerSettings
 from deployments.worker.straighten import FATES, straighten
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 CANCEL_CHECK_SECONDS = 0.4
 REAP_SECONDS = 1.0
 HEARTBEAT_SECONDS = 3.0
+FORGET_SECONDS = 60.0
 STRAIGHTEN_SECONDS = 15.0
 # Parts of a lease: it is renewed after this one, so it outlives a silence of the rest; a reaper that could
 # not look for that long must suspect itself and not the others.
@@ -51,6 +52,7 @@ class Upkeep:
             (self.reap, REAP_SECONDS),
             (self.announce, HEARTBEAT_SECONDS),
             (self.straighten, STRAIGHTEN_SECONDS),
+            (self.forget_lost, FORGET_SECONDS),
         )
         return [asyncio.create_task(every(seconds, duty), name=duty.__name__) for duty, seconds in duties]
 
@@ -110,6 +112,10 @@ class Upkeep:
             if reaped.status in FATES and reaped.flow_run_id is not None:
                 await self.executions.flow_runs.force(reaped.flow_run_id, FATES[reaped.status]())
         self.reaped_at = now
+
+    async def forget_lost(self) -> None:
+        """Forget workers that were killed and could not say goodbye."""
+        await self.executions.database.write(forget_lost_workers, FORGET_SECONDS)
 
     async def straighten(self) -> None:
         """Tell Prefect what it missed."""

@@ -35,6 +35,8 @@ class Run:
     door: Door
     events: EventLog
     begun: bool = False
+    # From its end on the row keeps no lease while the engine still has to tell Prefect: nothing to stop.
+    ending: bool = False
     cancel_asked: bool = False
     lease_lost: bool = False
     deployments: set[str] = field(default_factory=set)
@@ -81,6 +83,7 @@ class Run:
         error: MillraceError | None = None,
     ) -> None:
         """Write the one terminal state, after all events that led to it."""
+        self.ending = True
         await outlast(lambda: self.events.drain(self.id))
         why = told(error) if error else None
         await self.record(finish_run, self.id, self.attempt, status, result=result, error=why)

@@ -16,13 +16,15 @@ from contracts.runs import EventKind
 from flows.durable.journal import Journal
 from flows.durable.run import current_run
 from flows.policies import Policy
-from llm.errors import translate
+from llm.errors import ModelError, translate
 from llm.ledger import StepCalls
 from runtime.errors import MillraceError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
+
+LONGEST_HEED_SECONDS = 60.0
 
 _calls: ContextVar[StepCalls] = ContextVar("millrace_step_calls")
 
@@ -45,7 +47,7 @@ def step(
         @functools.wraps(function)
         async def recorded(*args: P.args, **kwargs: P.kwargs) -> T:
             used = str(signature.bind(*args, **kwargs).arguments[key]) if key else None
-            return await _record(function.__name__, used, lambda: function(*args, **kwargs))
+            return await _record(function.__name__, used, policy, lambda: function(*args, **kwargs))
 
         return task(name=function.__name__, **policy.task_options())(recorded)
 
@@ -56,6 +58,12 @@ def tries() -> int:
     """Return which try of the current step this is, counted from 1."""
     context = TaskRunContext.get()
     return context.task_run.run_count if context else 1
+
+
+async def heed(error: MillraceError) -> None:
+    """Wait as long as the provider asked for, before the policy's own pause; a minute at most."""
+    if error.retryable and isinstance(error, ModelError) and error.retry_after:
+        await asyncio.sleep(min(error.retry_after, LONGEST_HEED_SECONDS))
 
 
 def step_calls() -> StepCalls:
@@ -87,6 +95,7 @@ async def in_parallel(
 async def _record(
     name: str,
     key: str | None,
+    policy: Policy,
     work: Callable[[], Coroutine[Any, Any, T]],
 ) -> T:
     run = current_run()
@@ -103,6 +112,8 @@ async def _record(
         except Exception as cause:
             error = translate(cause)
             run.tell(EventKind.STEP, step=named, status="failed", tries=tries(), error=error.code)
+            if tries() <= policy.retries:
+                await heed(error)
             if error is cause:
                 raise
             raise error from cause

@@ -40,16 +40,28 @@ def test_a_flow_that_fails_tells_its_code_and_no_stack_trace(stack: Stack) -> No
 def test_parameters_that_do_not_fit_fail_the_run_before_its_first_line(stack: Stack) -> None:
     """Prefect's API can be told to skip its own check; the row must still end."""
     deployments = stack.prefect("/deployments/filter", {})
-    probe = next(one for one in deployments if one["entrypoint"].startswith("flows.probe"))
+    chat = next(one for one in deployments if one["entrypoint"].startswith("flows.chat_turn"))
     answer = httpx.post(
-        f"{stack.prefect_url}/deployments/{probe['id']}/create_flow_run",
-        json={"parameters": {"params": {"steps": -5}}, "enforce_parameter_schema": False},
+        f"{stack.prefect_url}/deployments/{chat['id']}/create_flow_run",
+        json={
+            "parameters": {"params": {"message": "the words of a person", "chat_id": "no id"}},
+            "enforce_parameter_schema": False,
+        },
         trust_env=False,
     )
     flow_run = answer.json()
     run = eventually(lambda: run_of(stack, flow_run["id"]), 30)
     ended = stack.ended(run["id"])
     assert (ended["status"], ended["error"]["code"]) == ("failed", "invalid_parameters")
+    assert "the words of a person" not in stack.logs()
+
+
+def test_no_succeeded_run_is_shown_as_crashed_in_prefect(stack: Stack) -> None:
+    """A lease that ends with its run was once taken for a lost one, and the engine stopped in its act."""
+    runs = [stack.trigger("probe", {"steps": 2}) for _ in range(40)]
+    flow_runs = [stack.ended(run["id"])["flow_run_id"] for run in runs]
+    states = [eventually(lambda one=one: stack.final_state(one), 30) for one in flow_runs]
+    assert states == ["COMPLETED"] * len(runs)
 
 
 def started(stack: Stack) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contracts.runs import Run
 from database.engine import Database
 from database.leases import Claimed
 from database.messages import add_message
-from database.runs import list_runs
+from database.runs import get_run, list_runs
 from runtime.ids import derived_id
 from tests.api.test_events import events
 from tests.api.worker import begin, fail, say, succeed
@@ -33,7 +33,8 @@ def said(chat: str) -> str:
 
 async def runs(store: Database) -> list[Run]:
     async with store.read() as session:
-        return (await list_runs(session, "local")).items
+        listed = (await list_runs(session, "local")).items
+        return [await get_run(session, "local", run.id) for run in listed]
 
 
 async def answer_it(store: Database, claimed: Claimed, words: str) -> Message:

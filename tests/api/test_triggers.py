@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from contracts.probe import ProbeParams
 from contracts.runs import Run
 from database.engine import Database
-from database.runs import list_runs
+from database.runs import get_run, list_runs
 from tests.api.worker import begin, fail, succeed
 
 PROBE = "/api/v1/pipelines/probe/runs"
@@ -17,7 +17,8 @@ ANALYSIS = "/api/v1/pipelines/analysis/runs"
 
 async def all_runs(store: Database) -> list[Run]:
     async with store.read() as session:
-        return (await list_runs(session, "local")).items
+        listed = (await list_runs(session, "local")).items
+        return [await get_run(session, "local", run.id) for run in listed]
 
 
 async def test_catalogue_tells_what_each_pipeline_takes(client: AsyncClient):
