@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from api.examples import success_examples
 from api.problems import CODES, MEDIA_TYPE, FieldError, Problem, problem
 from contracts.pipelines import PIPELINES
 from contracts.runs import Event
@@ -66,8 +67,19 @@ def documented(app: FastAPI) -> dict[str, Any]:
             [(model, "validation") for model in models], ref_template=REFERENCE
         )
         schemas.update(definitions["$defs"])
+        _add_success_examples(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _add_success_examples(document: dict[str, Any]) -> None:
+    operations = {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+    for (name, status), example in success_examples().items():
+        operations[name]["responses"][str(status)]["content"]["application/json"]["example"] = example
 
 
 def _response(codes: list[str]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ MAX_FILE_BYTES = 5 * 1024 * 1024
 
 
 def _name_kind(schema: dict[str, Any]) -> None:
-    # Of several sources the kind tells which one is meant: left out, the default would say nothing.
+    # A source is chosen by its kind: the default is for Python, what is sent must name it.
     schema["required"] = ["kind", *schema.get("required", [])]
 
 
 def _any_of(schema: dict[str, Any]) -> None:
-    # Prefect's form knows no `oneOf`. Forbidden extras and the kind still leave one that fits.
+    # Prefect's form knows no `oneOf`. Each source names its kind, so still only one of them fits.
     schema["anyOf"] = schema.pop("oneOf")
     del schema["discriminator"]
 

@@ -74,8 +74,8 @@ class Message(BaseModel):
     run_id: UUID | None = Field(None, description="The run that asked or answered it.")
     meta: dict[str, Any] = Field(
         default_factory=dict,
-        description="For an answer: `models` (the deployments that answered), `program` (its name) and `check`"
-        " (of a careful turn, else null).",
+        description="For an answer: `models` (the deployments that answered), `program` (its name) and"
+        " `check` (of a careful turn, else null).",
     )
     created_at: datetime
 

@@ -13,7 +13,7 @@ from contracts.runs import Origin, Run, RunStatus, RunSummary
 from database.clock import now
 from database.engine import ReadSession, WriteSession
 from database.events import append_state, insert_states
-from database.pages import MAX_PAGE, Page, bad_cursor, decode_cursor, encode_cursor
+from database.pages import MAX_PAGE, Page, cursor_id, encode_cursor
 from database.statements import AnyRow, insert_or_existing
 from database.tables import RunRow, core
 from runtime.clock import utcnow
@@ -96,7 +96,7 @@ async def list_runs(
     query = sa.select(*_SUMMARY_COLUMNS).where(RunRow.owner == owner)
     query = query.order_by(RunRow.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(RunRow.id < _cursor_id(cursor))
+        query = query.where(RunRow.id < cursor_id(cursor))
     if status is not None:
         query = query.where(RunRow.status == status)
     if pipeline is not None:
@@ -176,14 +176,6 @@ def as_run(row: AnyRow) -> Run:
 def _hash(params: dict[str, Any]) -> str:
     text = json.dumps(params, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _cursor_id(cursor: str) -> UUID:
-    (text,) = decode_cursor(cursor, parts=1)
-    try:
-        return UUID(text)
-    except ValueError:
-        raise bad_cursor() from None
 
 
 def _not_found(run_id: UUID) -> NotFound:

@@ -25,7 +25,9 @@ class NewChat(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: Title = Field("", description="Without one it is named after its first message.")
+    title: Title = Field(
+        "", description="Without one it is named after its first message.", examples=["Contract questions"]
+    )
 
 
 class ChatChange(BaseModel):

@@ -74,7 +74,11 @@ async def make_plan(*, free_ports: bool, alone: bool = False) -> Plan:
         "WORKER_DRAIN_SECONDS": str(_drain_seconds(settings)),
     }
     if alone:
-        environment["DATABASE_URL"] = default_url().get_secret_value()
+        environment |= {
+            "DATABASE_URL": default_url().get_secret_value(),
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect/prefect.db'}",
+        }
     embedded = alone or await _embedded_wanted(prefect)
     if embedded:
         host, port = prefect.prefect_server_api_host, prefect.prefect_server_api_port

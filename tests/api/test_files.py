@@ -44,6 +44,23 @@ async def test_one_bad_file_refuses_the_whole_upload(client: AsyncClient):
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        {"files": {"file": ("a.txt", b"x")}},
+        {"files": {"files": ("a.txt", b"x"), "more": ("b.txt", b"x")}},
+        {"files": {"files": ("a.txt", b"x")}, "data": {"title": "A"}},
+        {"files": {"files": (None, b"words without a file name")}},
+    ],
+)
+async def test_another_field_is_refused_with_the_name_of_the_right_one(client: AsyncClient, form):
+    """`curl -F file=@a.txt` is the first thing that people try."""
+    answer = await client.post(FILES, **form)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "files")
+    assert (await client.get(FILES)).json()["items"] == []
+
+
+@pytest.mark.parametrize(
     ("sent", "kept"),
     [
         ("../../etc/passwd", "passwd"),

@@ -1,12 +1,17 @@
 """The OpenAPI document: complete, readable, and one schema for every error."""
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 
 from api.app import create_app
+from api.examples import success_examples
 from api.problems import CODES, MEDIA_TYPE
+from api.routes import chats, files, messages, pipelines, runs
 from api.settings import ApiSettings
 
 Operation = tuple[str, str, dict[str, Any]]
@@ -16,6 +21,11 @@ Operation = tuple[str, str, dict[str, Any]]
 def document() -> dict[str, Any]:
     """What /openapi.json serves."""
     return create_app(ApiSettings()).openapi()
+
+
+def routes_of(*modules: ModuleType) -> list[APIRoute]:
+    """Return the routes that these modules declare."""
+    return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +61,19 @@ def test_bodies_tell_their_errors(operations: list[Operation]):
 def test_examples_are_shown_for_what_people_send(document: dict[str, Any]):
     trigger = document["paths"]["/api/v1/pipelines/{name}/runs"]["post"]
     assert {"analysis", "chat_turn"} == set(trigger["requestBody"]["content"]["application/json"]["examples"])
+
+
+def test_the_answers_shown_are_what_the_operations_return(document: dict[str, Any]):
+    """An example that drifted from its model misleads whoever writes a client from it."""
+    shown = set()
+    for route in routes_of(pipelines, runs, chats, messages, files):
+        for (name, status), example in success_examples().items():
+            if name == route.name:
+                TypeAdapter(route.response_model).validate_python(example)
+                shown.add((name, status))
+    assert shown == success_examples().keys()
+    trigger = document["paths"]["/api/v1/pipelines/{name}/runs"]["post"]["responses"]
+    assert trigger["202"]["content"]["application/json"]["example"]["status"] == "accepted"
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]):

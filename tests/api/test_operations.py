@@ -119,6 +119,16 @@ async def test_prefect_is_asked_for_its_health(store_url: str, status: int, ok: 
         assert (await client.get("/readyz")).json()["checks"]["prefect"]["ok"] is ok
 
 
+async def test_the_password_in_prefects_address_is_told_to_nobody(store_url: str):
+    """/readyz asks nobody who they are."""
+    async with prefect_answering(200) as url:
+        for address in (url, "http://127.0.0.1:1/api"):
+            secret = address.replace("//", "//me:se@cret@")
+            async with calling(ApiSettings(prefect_api_url=secret), store_url) as client:
+                told = (await client.get("/readyz")).json()["checks"]["prefect"]["detail"]
+                assert told.startswith(f"{address}/health ")
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "not a url", "http://[::1", ""])
 async def test_an_address_where_no_prefect_is_only_means_not_ok(store_url: str, url: str):
     async with calling(ApiSettings(prefect_api_url=url), store_url) as client:

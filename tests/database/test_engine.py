@@ -104,6 +104,20 @@ async def test_a_locked_row_is_waited_for_and_tried_again(opened, database_url):
     assert await titles(holder) == ["after"]
 
 
+async def test_a_lock_that_is_never_let_go_is_told_before_the_caller_has_given_up(
+    opened, tmp_path, monkeypatch
+):
+    """Ten tries that each wait for the lock would take the better part of a minute."""
+    monkeypatch.setattr("database.engine._RETRY_SECONDS", 1.5)
+    other = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    database = opened(f"sqlite+aiosqlite:///{tmp_path / 'locked.db'}", database_lock_seconds=1)
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable, match="cannot be written now"):
+            await database.write(create_chat, "local", "never")
+    other.close()
+
+
 async def test_fifty_writers_of_two_processes_wait_for_each_other_and_lose_no_race(opened, database_url):
     """With SQLite's own BEGIN, who reads first and then writes is told at once that it is locked."""
     databases = [opened(database_url), opened(database_url)]

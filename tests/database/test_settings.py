@@ -30,6 +30,7 @@ def test_every_way_to_write_a_database_leads_to_the_driver_that_is_tested(text, 
         "not a url secret",
         "sqlite://",
         "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
         "mysql://u:secret@h",
     ],
 )
@@ -44,6 +45,14 @@ def test_without_a_setting_the_database_is_a_file_in_the_state_folder(monkeypatc
     monkeypatch.setenv("MILLRACE_HOME", str(tmp_path / "home"))
     url = parse_url(DatabaseSettings(_env_file=None).database_url.get_secret_value())
     assert url.database == str(tmp_path / "home" / "millrace.db")
+
+
+@pytest.mark.parametrize("name", ["memory of 2026", "100%20 sure?", "a#b@c:d"])
+def test_the_state_folder_may_have_any_name(monkeypatch, tmp_path, name):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path / name))
+    url = parse_url(DatabaseSettings(_env_file=None).database_url.get_secret_value())
+    assert url.database == str(tmp_path / name / "millrace.db")
 
 
 def test_the_password_is_not_in_the_settings_text(monkeypatch):

@@ -1,5 +1,7 @@
 """The command line where nothing runs: its help, its errors, what it reads and how it tells things."""
 
+import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -14,9 +16,11 @@ from rich.console import Console
 from contracts.pipelines import Pool
 from contracts.runs import Event, EventKind
 from deployments.cli import main
+from deployments.cli.client import Api
 from deployments.cli.demo import own_documents
 from deployments.cli.params import read_params
 from deployments.cli.processes import PoolName
+from deployments.cli.showing import without_drawings
 from deployments.cli.sse import Sent, read_events
 from deployments.cli.telling import Telling
 from runtime.errors import BadInput
@@ -63,6 +67,54 @@ def test_without_an_api_it_says_how_to_start_one(
     assert "millrace up" in said
     assert "MILLRACE_API_URL" in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "title", "detail", "told"),
+    [
+        ("run_not_found", "There is no such run", "There is no run 1.", "There is no run 1."),
+        ("invalid_parameters", "The parameters are not valid", "a: b", "The parameters are not valid: a: b"),
+    ],
+)
+async def test_a_problem_of_the_api_is_told_once(code: str, title: str, detail: str, told: str):
+    body = json.dumps({"title": title, "detail": detail, "code": code})
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 404 X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(f"{head}{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, Api(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as api:
+        with pytest.raises(BadInput) as caught:
+            await api.run(uuid4())
+
+    assert (caught.value.message, caught.value.code) == (told, code)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "command"), [("API_PORT", "abc", "api"), ("LOG_LEVEL", "silly", "migrate")]
+)
+def test_a_bad_setting_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, command: str
+):
+    monkeypatch.setenv(name, value)
+
+    assert millrace(monkeypatch, command) == 2
+
+    said = capsys.readouterr().err
+    assert f"{name}: Input should be" in said
+    assert value not in said
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_the_demos_context_has_no_drawings():
+    """An answer quoted the README's diagram, on one line."""
+    text = "# A\n```\n+--+\n~~~\n```\nwords\n  ~~~text\n|  |\n  ~~~\nmore `code`\n"
+
+    assert without_drawings(text) == "# A\nwords\nmore `code`\n"
 
 
 def test_a_file_that_is_not_there_is_named_before_anything_starts(

@@ -78,3 +78,12 @@ def test_what_we_would_not_register_is_refused_with_its_place(
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ConfigurationProblem, match=r"Cannot read .*nowhere\.yaml"):
         read_deployments(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=lambda pipeline: pipeline.name)
+def test_no_pipeline_takes_a_parameter_that_it_does_not_know(pipeline: Pipeline):
+    """Prefect reads the schema: a misspelt name would be dropped in silence and the default taken."""
+    schema = pipeline.params.model_json_schema()
+    objects = [schema, *(each for each in schema.get("$defs", {}).values() if each.get("type") == "object")]
+
+    assert all(each["additionalProperties"] is False for each in objects)

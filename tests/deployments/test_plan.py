@@ -1,5 +1,7 @@
 """What `millrace up` decides before it starts anything."""
 
+from pathlib import Path
+
 import pytest
 
 from deployments.stack.plan import make_plan
@@ -56,6 +58,34 @@ async def test_an_address_where_nobody_answers_is_told_at_once(monkeypatch: pyte
         await make_plan(free_ports=False)
 
     assert address in caught.value.message
+
+
+async def test_a_stack_that_is_alone_uses_no_server_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`millrace demo` promises to leave nothing behind, on whatever machine it is tried."""
+    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", "mysql+aiomysql://me:secret@production/millrace")
+    monkeypatch.setenv("PREFECT_API_URL", "http://production:4200/api")
+    monkeypatch.setenv("PREFECT_HOME", "/home/me/.prefect")
+
+    plan = await make_plan(free_ports=True, alone=True)
+
+    assert plan.prefect
+    for command in (plan.api, plan.migrate, plan.register, plan.prefect, *plan.workers):
+        assert command.environment["DATABASE_URL"] == f"sqlite+aiosqlite:///{tmp_path / 'millrace.db'}"
+        assert command.environment["PREFECT_HOME"] == str(tmp_path / "prefect")
+        assert command.environment["PREFECT_API_URL"] == plan.prefect_api_url
+    assert "production" not in plan.prefect_api_url
+
+
+async def test_a_drain_time_of_the_settings_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("WORKER_DRAIN_SECONDS=3\n")
+
+    plan = await make_plan(free_ports=False)
+
+    assert float(plan.workers[0].environment["WORKER_DRAIN_SECONDS"]) == 3
 
 
 async def test_workers_get_less_time_to_drain_than_the_stack_has_to_stop(monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from typer.main import get_command
 
+from deployments.cli.app import app
 from deployments.stack.ports import claim_port
 from runtime.errors import ConfigurationProblem
 
@@ -34,6 +36,18 @@ async def test_another_port_is_taken_when_that_is_allowed(busy: socket.socket):
     port = busy.getsockname()[1]
 
     assert port != await claim_port("127.0.0.1", port, "API_PORT", any_free=True)
+
+
+async def test_any_free_port_means_any_even_where_the_wanted_one_is_free():
+    """Stacks that start together would else race for the usual ports; the help says so."""
+    wanted = await claim_port("127.0.0.1", 0, "API_PORT", any_free=False)
+
+    taken = {await claim_port("127.0.0.1", wanted, "API_PORT", any_free=True) for _ in range(3)}
+
+    assert taken != {wanted}
+    options = get_command(app).commands["up"].params  # type: ignore[attr-defined]
+    told = next(each.help for each in options if each.name == "free_ports")
+    assert told == "Take any free ports instead of the usual ones."
 
 
 async def test_a_free_port_is_kept_and_zero_means_any(busy: socket.socket):

@@ -1,6 +1,7 @@
 """Registering with a real Prefect server."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.definitions import Deployment, read_deployments
@@ -65,6 +67,24 @@ async def test_the_ui_gets_a_form_and_the_server_refuses_what_does_not_fit_it(cl
     with pytest.raises(Exception, match=r"question") as caught:
         await client.create_flow_run_from_deployment(deployment.id, parameters={"params": {"sources": []}})
     assert "409" in str(caught.value) or "422" in str(caught.value)
+
+
+async def test_the_form_offers_every_kind_of_source_and_none_is_taken_without_its_kind(client: PrefectClient):
+    """Prefect's UI knows no `oneOf` with a discriminator: it would show nothing to choose from."""
+    await register(read_deployments())
+    deployment = await client.read_deployment_by_name("analysis/default")
+
+    schema = deployment.parameter_openapi_schema
+    assert "oneOf" not in json.dumps(schema)
+    assert "discriminator" not in json.dumps(schema)
+    assert len(schema["definitions"]["AnalysisParams"]["properties"]["sources"]["items"]["anyOf"]) == 3
+    for source in ({"text": "words"}, {"kind": "text", "text": "words", "colour": "red"}):
+        parameters = {"params": {"question": "Why?", "sources": [source]}}
+        with pytest.raises(PrefectHTTPStatusError, match=r"409|422"):
+            await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+    fitting = {"params": {"question": "Why?", "sources": [{"kind": "text", "text": "words"}]}}
+    made = await client.create_flow_run_from_deployment(deployment.id, parameters=fitting)
+    await client.delete_flow_run(made.id)
 
 
 async def test_a_schedule_that_someone_paused_stays_paused(client: PrefectClient):
