@@ -16,6 +16,8 @@ import httpx
 
 from benchmarks.children import Children, answers, free_port
 
+LOCKED = 503
+LOCKED_SECONDS = 30
 WorkerKind = Literal["default", "tuned"]
 
 FLOW_FILE = Path(__file__).with_name("stock_probe.py")
@@ -172,8 +174,9 @@ def ended(
     """
     while time() < run.sent_at + seconds:
         meanwhile()
-        found = httpx.get(f"{server.api_url}/flow_runs/{run.id}", trust_env=False, timeout=30).json()
-        state = found["state"] or {}
+        answer = httpx.get(f"{server.api_url}/flow_runs/{run.id}", trust_env=False, timeout=30)
+        found = answer.json() if answer.is_success else {}
+        state = found.get("state") or {}
         if state.get("type") == "COMPLETED":
             ended_at = datetime.fromisoformat(found["end_time"]).timestamp()
             return StockTimes(float(run.mark.read_text()) - run.sent_at, ended_at - run.sent_at)
@@ -184,6 +187,11 @@ def ended(
 
 
 def _ask(server: Server, path: str, body: Mapping[str, Any]) -> Any:
-    answer = httpx.post(f"{server.api_url}/{path}", json=body, trust_env=False, timeout=30)
-    answer.raise_for_status()
-    return answer.json()
+    """Return the answer to a POST, asked again while the server's database is locked."""
+    deadline = time() + LOCKED_SECONDS
+    while True:
+        answer = httpx.post(f"{server.api_url}/{path}", json=body, trust_env=False, timeout=30)
+        if answer.status_code != LOCKED or time() > deadline:
+            answer.raise_for_status()
+            return answer.json()
+        sleep(0.2)
