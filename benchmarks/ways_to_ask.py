@@ -56,7 +56,7 @@ def question() -> str:
 
 
 def plain_router(base_url: str) -> Any:
-    """Return LiteLLM's Router as DSPY.md recommends it: prices given, a timeout, no retries."""
+    """Return LiteLLM's Router at its best for this: prices given, a timeout, no retries."""
     import litellm
 
     price = PRICE_PER_MILLION / 1e6

@@ -1,8 +1,9 @@
 """What Prefect's flow engine does once per process and must not do once per run in ours.
 
-Stock Prefect gives each flow run its own process. In the warm worker many runs share one, so two things
-that the engine sets up around every run are the worker's own business here. Both are module globals of
-`prefect.flow_engine` 3.8; tests/deployments/test_engine_seams.py fails when a release moves them.
+Stock Prefect gives each flow run its own process. In the warm worker many runs share one, so three things
+that the engine does around every run are the worker's own business here. They are module globals of
+`prefect.flow_engine` and `prefect.results` 3.8; tests/deployments/test_engine_seams.py fails when a release
+moves them.
 """
 
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import prefect.flow_engine
+import prefect.results
 
 SEAMS = ("capture_sigterm", "observe_flow_run_suspension")
+RESULT_STORAGE = "_read_server_default_result_storage_block_id"
 
 
 def own_the_process() -> None:
@@ -20,13 +23,21 @@ def own_the_process() -> None:
     - `capture_sigterm` replaces the process's SIGTERM handler while a run is in flight, and interleaved
       runs restore it in the wrong order: the worker would not drain.
     - `observe_flow_run_suspension` starts a thread with its own event loop and web socket for every run
-      (FACTS: about 10 ms of CPU each); the worker's one subscription sees the same events.
+      (about 10 ms of CPU each); the worker's one subscription sees the same events.
+    - the server's default for storing results is asked for by every run with a new blocking client (27 ms of
+      CPU and the loop held meanwhile); no result is stored by Prefect here, so there is nothing to ask.
     """
     for name in SEAMS:
         getattr(prefect.flow_engine, name)
         setattr(prefect.flow_engine, name, _left_to_the_worker)
+    getattr(prefect.results, RESULT_STORAGE)
+    setattr(prefect.results, RESULT_STORAGE, _no_default_storage)
 
 
 @contextmanager
 def _left_to_the_worker(*_args: Any, **_kwargs: Any) -> Iterator[None]:
     yield
+
+
+def _no_default_storage() -> None:
+    """Return that the server has no default block for results."""

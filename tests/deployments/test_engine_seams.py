@@ -3,10 +3,11 @@
 import inspect
 
 import prefect.flow_engine
+import prefect.results
 from prefect.utilities.dispatch import lookup_type
 from prefect.workers.base import BaseWorker
 
-from deployments.worker.engine_seams import SEAMS, own_the_process
+from deployments.worker.engine_seams import RESULT_STORAGE, SEAMS, own_the_process
 from deployments.worker.prefect_worker import MillraceWorker
 
 
@@ -14,16 +15,20 @@ def test_the_engine_still_sets_up_what_the_worker_takes_over() -> None:
     """Both are used as context managers around every run, by their name in the engine's module."""
     for name in SEAMS:
         assert f"{name}(" in inspect.getsource(prefect.flow_engine)
+    assert f"{RESULT_STORAGE}()" in inspect.getsource(prefect.results)
 
 
 def test_owning_the_process_leaves_nothing_of_them() -> None:
     before = {name: getattr(prefect.flow_engine, name) for name in SEAMS}
+    storage = getattr(prefect.results, RESULT_STORAGE)
     try:
         own_the_process()
         for name in SEAMS:
             with getattr(prefect.flow_engine, name)("any", "arguments") as nothing:
                 assert nothing is None
+        assert getattr(prefect.results, RESULT_STORAGE)() is None
     finally:
+        setattr(prefect.results, RESULT_STORAGE, storage)
         for name, original in before.items():
             setattr(prefect.flow_engine, name, original)
 
