@@ -11,12 +11,10 @@ from pydantic import BaseModel, Field
 from api.resources import Resources
 from contracts.pipelines import PIPELINES
 from database.events import last_seqs
-from database.workers import Worker, live_workers
+from database.workers import SEEN_WITHIN_SECONDS, Worker, live_workers
 from runtime.errors import MillraceError, Unavailable
 
 CHECK_SECONDS = 3.0
-# As long as a lease: a worker that was silent for longer has lost its runs.
-SEEN_WITHIN_SECONDS = 15.0
 
 
 class Part(StrEnum):

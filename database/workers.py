@@ -13,6 +13,9 @@ from database.engine import ReadSession, WriteSession
 from database.statements import changed_rows, is_sqlite
 from database.tables import WorkerRow, core
 
+# As long as a lease: a worker that was silent for longer has lost its runs.
+SEEN_WITHIN_SECONDS = 15
+
 _WORKERS = core(WorkerRow)
 
 

@@ -10,10 +10,8 @@ import sys
 
 from database.engine import open_database
 from database.settings import DatabaseSettings
-from database.workers import live_workers
+from database.workers import SEEN_WITHIN_SECONDS, live_workers
 from runtime.errors import MillraceError
-
-SEEN_WITHIN_SECONDS = 15
 
 
 async def worker_alive(host: str) -> bool:

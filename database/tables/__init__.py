@@ -1,11 +1,11 @@
 """All tables, by subject; `Table.metadata` knows them all."""
 
-from database.tables.base import Table, core
 from database.tables.calls import CallRow
 from database.tables.chats import ChatRow, MessageRow
 from database.tables.files import FileRow
 from database.tables.programs import ProgramRow, ProgramVersionRow
 from database.tables.runs import EventRow, RunRow
+from database.tables.table import Table, core
 from database.tables.workers import WorkerRow
 
 __all__ = [

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.columns import LongText
-from database.tables.base import OWNER_CHARS, Table, table_args
+from database.tables.table import OWNER_CHARS, Table, table_args
 
 TITLE_CHARS = 200
 

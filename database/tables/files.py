@@ -7,7 +7,7 @@ from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.columns import LongBlob
-from database.tables.base import OWNER_CHARS, Table, table_args
+from database.tables.table import OWNER_CHARS, Table, table_args
 
 NAME_CHARS = 200
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from database.tables.base import Table, table_args
+from database.tables.table import Table, table_args
 
 
 class ProgramRow(Table):

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from database.tables.base import OWNER_CHARS, Table, table_args
+from database.tables.table import OWNER_CHARS, Table, table_args
 
 
 class RunRow(Table):

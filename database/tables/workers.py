@@ -7,7 +7,7 @@ from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from database.columns import Json
-from database.tables.base import Table, table_args
+from database.tables.table import Table, table_args
 
 
 class WorkerRow(Table):

@@ -6,13 +6,11 @@ import httpx
 
 from database.engine import Database, open_database
 from database.settings import DatabaseSettings
-from database.workers import live_workers
+from database.workers import SEEN_WITHIN_SECONDS, live_workers
 from deployments.stack.child import Child
 from runtime.errors import MillraceError
 
 TIMEOUT_SECONDS = 3
-# A worker writes its row at its start and every few seconds.
-SEEN_WITHIN_SECONDS = 15
 
 
 class Probes:
