@@ -1,5 +1,6 @@
 """What a request body may be: bounded in size and depth, of one media type, holding storable values only."""
 
+import asyncio
 import json
 import math
 from collections.abc import Callable, Coroutine, Iterator
@@ -83,8 +84,11 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def limit_bodies(app: ASGIApp, json_bytes: int, upload_bytes: int) -> ASGIApp:
-    """Answer 413 to a body over the limit: at once when its length is announced, else while it comes in."""
+def limit_bodies(app: ASGIApp, json_bytes: int, upload_bytes: int, seconds: float) -> ASGIApp:
+    """Answer 413 to a body over the limit: at once when its length is announced, else while it comes in.
+
+    408 to one that has not come after so many seconds.
+    """
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,11 +103,18 @@ def limit_bodies(app: ASGIApp, json_bytes: int, upload_bytes: int) -> ASGIApp:
         if _announced_bytes(scope) > limit:
             await problem_response(scope, error.code, error.message)(scope, receive, send)
             return
-        received = 0
+        received, complete = 0, False
+        deadline = asyncio.get_running_loop().time() + seconds
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            try:
+                # Behind the body only the end of the connection comes, whenever it likes.
+                async with asyncio.timeout_at(None if complete else deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise BadInput(f"The body did not come within {seconds:g} s.", code="too_slow") from None
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > limit:
                 raise error

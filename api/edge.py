@@ -1,5 +1,6 @@
 """The outermost layer: a request id, one log line, safe headers, and no error without an answer."""
 
+import asyncio
 import re
 import time
 
@@ -17,7 +18,14 @@ SAFE_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "interest-cohort=()",
 }
+# An answer of ours is data: whatever is in it, a browser runs and frames nothing of it.
+STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# FastAPI's page loads Swagger UI from elsewhere; it is served in development only.
+DOCS = frozenset({"/docs", "/docs/oauth2-redirect"})
+A_YEAR = "max-age=31536000"
 # Asked every few seconds by probes: they would drown the log.
 UNLOGGED = frozenset({"/healthz", "/readyz"})
 
@@ -46,7 +54,7 @@ def identified(app: ASGIApp) -> ASGIApp:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                for name, value in SAFE_HEADERS.items():
+                for name, value in _always(scope).items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -66,6 +74,40 @@ def identified(app: ASGIApp) -> ASGIApp:
     return edge
 
 
+def answer_in_time(app: ASGIApp, seconds: float) -> ASGIApp:
+    """Give an answer up with 503 that has not begun after so many seconds; one that has begun may last."""
+
+    async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(seconds) as clock:
+
+                async def begun(message: Message) -> None:
+                    clock.reschedule(None)
+                    await send(message)
+
+                await app(scope, receive, begun)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            detail = f"There was no answer within {seconds:g} s; what was asked for may still be done."
+            await problem_response(scope, "timed_out", detail)(scope, receive, send)
+
+    return timed
+
+
+def _always(scope: Scope) -> dict[str, str]:
+    """Return the headers that every answer has, save where it brought its own."""
+    headers = {**SAFE_HEADERS, **scope["state"].get("headers", {})}
+    if scope["path"] not in DOCS:
+        headers["Content-Security-Policy"] = STRICT
+    if scope["scheme"] == "https":
+        headers["Strict-Transport-Security"] = A_YEAR
+    return headers
+
+
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if SANE_ID.fullmatch(given) else str(new_id())
@@ -74,4 +116,12 @@ def _request_id(scope: Scope) -> str:
 def _log(scope: Scope, status: int, seconds: float) -> None:
     # The path without its query: ids only, nothing that a person typed.
     milliseconds = round(seconds * 1000, 1)
-    log.info("request", method=scope["method"], path=scope["path"], status=status or None, ms=milliseconds)
+    caller = scope["state"].get("caller")
+    log.info(
+        "request",
+        method=scope["method"],
+        path=scope["path"],
+        status=status or None,
+        ms=milliseconds,
+        **({} if caller is None else {"actor": caller.actor}),
+    )

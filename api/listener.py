@@ -6,7 +6,7 @@ from uuid import UUID
 
 from contracts.runs import Event
 from database.engine import Database
-from database.events import last_seqs, read_events
+from database.queue.events import last_seqs, read_events
 from runtime.errors import Unavailable
 
 BUFFERED_EVENTS = 1024

@@ -1,9 +1,10 @@
-"""Until people exist every caller is the owner, so only this machine may call.
+"""By which names this server is called. Where nobody is asked who calls, only this machine may call.
 
 Binding to 127.0.0.1 is not enough: `uvicorn --host 0.0.0.0` skips our settings, and a web page whose name
 is pointed at 127.0.0.1 (DNS rebinding) or that posts a form reaches a loopback server from any browser.
 """
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -27,6 +28,30 @@ def only_this_machine(app: ASGIApp) -> ASGIApp:
             await problem_response(scope, "not_from_here", reason)(scope, receive, send)
 
     return guarded
+
+
+def only_named(app: ASGIApp, names: Sequence[str]) -> ASGIApp:
+    """Answer 400 to requests for another name than these or this machine's; `*.` means all names below."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        host = (
+            "localhost"
+            if scope["type"] == "lifespan"
+            else _host_name(f"//{Headers(scope=scope).get('host', '')}")
+        )
+        if is_loopback(host) or any(_is_named(host, name.lower()) for name in names):
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            reason = "The Host header is not a name of this server (API_TRUSTED_HOSTS)."
+            await problem_response(scope, "unknown_host", reason)(scope, receive, send)
+
+    return guarded
+
+
+def _is_named(host: str, name: str) -> bool:
+    return host.endswith(name[1:]) and len(host) >= len(name) if name.startswith("*.") else host == name
 
 
 def is_loopback(host: str) -> bool:

@@ -19,12 +19,27 @@ REFERENCE = "#/components/schemas/{model}"
 TAGS = [
     {"name": "pipelines", "description": "What can be run, and starting it."},
     {"name": "runs", "description": "What was started: status, events, model calls."},
+    {"name": "programs", "description": "What thinks, its versions, and which of them answers."},
+    {"name": "approvals", "description": "What runs ask people, and the answers."},
+    {"name": "examples", "description": "What programs learn from and are measured with."},
+    {"name": "evaluations", "description": "How well programs answer."},
+    {"name": "optimizations", "description": "What making them better would take."},
+    {"name": "experiments", "description": "Versions or models side by side, and which one is better."},
+    {"name": "arena", "description": "Models and versions compared two by two, and their ratings."},
+    {"name": "feedback", "description": "What people think of answers."},
     {"name": "chats", "description": "Conversations. Each answer is a run."},
+    {"name": "agents", "description": "Instructions under a name, in versions, that answer in chats."},
+    {"name": "budgets", "description": "How much may be spent on what."},
     {"name": "files", "description": "Documents to analyse."},
+    {"name": "people", "description": "Signing in, users, projects, API keys, the audit log."},
     {"name": "operations", "description": "Whether this server is alive and of use."},
 ]
-# Any operation can answer with these, and any that reads the database with the third.
+# Any operation can answer with these; any that reads the database with those that follow.
 EVERYWHERE = ("not_from_here", "internal_error")
+CALLERS = (
+    *("not_authenticated", "bad_token", "token_expired", "missing_scope", "project_not_found"),
+    "too_many_requests",
+)
 DATABASE = "database_unavailable"
 DESCRIPTION = """\
 Trigger runs and read what they did. A trigger answers `202` as soon as the run is committed; follow it by
@@ -37,9 +52,9 @@ Errors are `application/problem+json` with a stable `code`. Lists are paged: sen
 
 def errors(*codes: str, database: bool = True) -> dict[int | str, dict[str, Any]]:
     """Return the documented responses for these codes and those that every operation can give."""
-    always = (*EVERYWHERE, DATABASE) if database else EVERYWHERE
+    always = (*CALLERS, *EVERYWHERE, DATABASE) if database else EVERYWHERE
     by_status: dict[int | str, list[str]] = {}
-    for code in (*codes, *always):
+    for code in dict.fromkeys((*codes, *always)):
         by_status.setdefault(CODES[code][0], []).append(code)
     return {status: _response(names) for status, names in by_status.items()}
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from api.resources import Resources
 from contracts.pipelines import PIPELINES
-from database.events import last_seqs
-from database.workers import SEEN_WITHIN_SECONDS, Worker, live_workers
+from database.gateway.health import shared_health
+from database.queue.events import last_seqs
+from database.queue.workers import SEEN_WITHIN_SECONDS, Worker, live_workers
 from runtime.errors import MillraceError, Unavailable
 
 CHECK_SECONDS = 3.0
@@ -119,12 +120,19 @@ def _told(pool: str, workers: list[Worker]) -> str:
 async def _models(resources: Resources) -> tuple[bool | None, str]:
     async with resources.database.read() as session:
         alive = await live_workers(session, SEEN_WITHIN_SECONDS)
+        shared = await shared_health(session)
     # Role -> deployments, as the door to models of each worker describes them.
     told: dict[str, set[str]] = {}
     for worker in alive:
-        for role, deployments in (worker.models or {}).items():
+        for role, deployments in (worker.models or {}).get("roles", {}).items():
             told.setdefault(role, set()).update(deployments)
     if not told:
         return None, "no worker is there to tell"
-    roles = (f"{role}: {', '.join(sorted(names)) or 'nobody'}" for role, names in sorted(told.items()))
-    return all(told.values()), "; ".join(roles)
+    away = shared.rests.keys() | shared.switched_off
+    roles = (f"{role}: {_named(names, away)}" for role, names in sorted(told.items()))
+    return all(names - away for names in told.values()), "; ".join(roles)
+
+
+def _named(names: set[str], away: Collection[str]) -> str:
+    shown = (f"{name} (away)" if name in away else name for name in sorted(names))
+    return ", ".join(shown) or "nobody"

@@ -7,7 +7,9 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.auth.settings import AuthSettings
 from api.settings import ApiSettings, refuse_open_bind
+from api.slow_clients import impatient
 from runtime.log import configure_logging
 
 GRACE_SECONDS = 10
@@ -26,11 +28,11 @@ def serve(settings: ApiSettings | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way get 10 s to end.
 
     Raises:
-        ConfigurationProblem: `open_bind_refused`, API_HOST is no loopback address.
+        ConfigurationProblem: `open_bind_refused`, other machines could call and nobody asks who they are.
         SystemExit: the port is taken or the start failed; the log says why.
     """
     settings = settings or ApiSettings()
-    refuse_open_bind(settings)
+    refuse_open_bind(settings, AuthSettings())
     configure_logging("api")
     server = Server(
         uvicorn.Config(
@@ -41,7 +43,12 @@ def serve(settings: ApiSettings | None = None) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Ours, which believes nobody unless told whom (API_TRUSTED_PROXIES).
             proxy_headers=False,
+            http=impatient(settings.api_patience_seconds),
+            # A message of a web socket is a body like any other.
+            ws_max_size=settings.api_max_json_bytes,
+            limit_concurrency=settings.api_max_connections,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from api.resources import Resources
+from api.streams import while_known
 from contracts.runs import Event
 
 MAX_SEQ = 2**31 - 1
@@ -50,9 +51,21 @@ class EventStream(StreamingResponse):
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream; its source is closed whatever ends it."""
+        """Send the stream; its source is closed whatever ends it.
+
+        Raises:
+            TooMany: the caller has too many open.
+        """
+        resources: Resources = scope["app"].state.resources
+        state, people = scope["state"], resources.people
         async with aclosing(self._source):
-            await super().__call__(scope, receive, send)
+            if people is None:
+                await super().__call__(scope, receive, send)
+                return
+            with people.streams.place(state["caller"].actor):
+                every = resources.settings.api_heartbeat_seconds
+                self.body_iterator = while_known(self._source, state["ask_again"], every)
+                await super().__call__(scope, receive, send)
 
 
 async def follow(resources: Resources, run_id: UUID, after: int) -> AsyncGenerator[bytes]:

@@ -16,7 +16,7 @@ import structlog
 from api.listener import PAGE, PAUSE_AFTER_ERROR_SECONDS, Listener
 from contracts.runs import RunStatus
 from database.engine import Database, ReadSession
-from database.events import last_seqs, read_events
+from database.queue.events import last_seqs, read_events
 
 log = structlog.get_logger(__name__)
 
@@ -29,11 +29,11 @@ class _Watch:
     listeners: set[Listener] = field(default_factory=set)
     waiting: set[asyncio.Event] = field(default_factory=set)
 
-    def end(self, last: int) -> None:
-        """The run has ended with the event `last`."""
-        for listener in self.listeners:
+    def end(self, last: int, asked: "_Asked") -> None:
+        """The run has ended with the event `last`, for those who asked before that was read."""
+        for listener in self.listeners & asked.listeners:
             listener.end(last)
-        for ended in self.waiting:
+        for ended in self.waiting & asked.waiting:
             ended.set()
 
     def close(self) -> None:
@@ -42,6 +42,17 @@ class _Watch:
             listener.close()
         for ended in self.waiting:
             ended.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who was there when a look began.
+
+    A run can be retried after its end: who comes while that end is being read asks about the new attempt.
+    """
+
+    listeners: frozenset[Listener]
+    waiting: frozenset[asyncio.Event]
 
 
 class EventTail:
@@ -131,16 +142,22 @@ class EventTail:
             await asyncio.sleep(pause)
 
     async def _look(self) -> None:
+        asked = {
+            run_id: (watch, _Asked(frozenset(watch.listeners), frozenset(watch.waiting)))
+            for run_id, watch in self._watched.items()
+        }
         async with self._database.read() as session:
-            heads = await last_seqs(session, list(self._watched))
-            for run_id, watch in list(self._watched.items()):
+            heads = await last_seqs(session, list(asked))
+            for run_id, (watch, who) in asked.items():
                 if run_id in heads:
-                    await _look_at(session, run_id, watch, *heads[run_id])
+                    await _look_at(session, run_id, watch, who, *heads[run_id])
                 else:
                     watch.close()
 
 
-async def _look_at(session: ReadSession, run_id: UUID, watch: _Watch, last: int, status: RunStatus) -> None:
+async def _look_at(
+    session: ReadSession, run_id: UUID, watch: _Watch, asked: _Asked, last: int, status: RunStatus
+) -> None:
     if watch.seq is None or not watch.listeners or last - watch.seq > PAGE:
         watch.seq = last
         for listener in watch.listeners:
@@ -151,4 +168,4 @@ async def _look_at(session: ReadSession, run_id: UUID, watch: _Watch, last: int,
             listener.offer(events)
         watch.seq = events[-1].seq if events else last
     if status.terminal:
-        watch.end(last)
+        watch.end(last, asked)

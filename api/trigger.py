@@ -14,10 +14,13 @@ from pydantic import BaseModel, ValidationError
 from api.caller import Caller
 from api.problems import dotted, explain, invalid
 from api.resources import Resources
-from contracts.pipelines import PIPELINES, Pipeline
-from contracts.runs import Run
-from database.runs import get_run
-from runtime.errors import BadInput, NotFound
+from contracts.chat import ChatTurnParams
+from contracts.pipelines import CHAT_TURN, PIPELINES, Pipeline
+from contracts.runs import Origin, Run, RunOptions
+from database.engine import WriteSession
+from database.queue.runs import accept_run, get_run, is_key_known
+from database.talk.pins import AgentPin, pin_agent, pin_for_turn
+from runtime.errors import BadInput, Conflict, NotFound
 
 # Prefect refuses parameters over 512 KB; the rest is for what a run adds to them.
 MAX_PARAMS_BYTES = 400 * 1024
@@ -101,9 +104,81 @@ def _field(loc: tuple[int | str, ...], sent: Any) -> str:
     return dotted(path)
 
 
-async def settled(request: Request, resources: Resources, caller: Caller, run: Run, seconds: float) -> Run:
-    """Return the run after its end, or as it is when `seconds` have passed or the client is gone."""
-    seconds = min(seconds, resources.settings.api_wait_max_seconds)
+async def take_in(
+    session: WriteSession,
+    caller: Caller,
+    pipeline: Pipeline,
+    params: dict[str, Any],
+    *,
+    options: RunOptions | None = None,
+    key: str | None = None,
+    mode_said: bool = True,
+) -> tuple[Run, bool]:
+    """Accept a run of the caller's, bound to the agent that its chat or its options name.
+
+    Args:
+        session: of the transaction.
+        caller: who asks, and in whose space.
+        pipeline: what to run.
+        params: as `checked` or `storable` gives them.
+        options: how.
+        key: the request's idempotency key.
+        mode_said: false where the request leaves the mode of a turn to its agent.
+
+    Raises:
+        NotFound: `agent_not_found`.
+        Conflict: `chat_of_other_agent`; and as `accept_run`, which has the rest.
+    """
+    options = options or RunOptions()
+    try:
+        agent = await _agent_of(session, caller, pipeline, params, options)
+    except (NotFound, Conflict):
+        # Repeated after its agent has gone, a request is still the one that was answered then.
+        if key is None or not await is_key_known(session, caller.owner, key):
+            raise
+        agent = None
+    asked = None
+    if pipeline is CHAT_TURN and not mode_said:
+        asked = {**params, "mode": None}
+        params = params if agent is None else {**params, "mode": agent.mode.value}
+    return await accept_run(
+        session,
+        pipeline=pipeline.name,
+        pool=pipeline.pool,
+        params=params,
+        owner=caller.owner,
+        origin=Origin.API,
+        idempotency_key=key,
+        options=options,
+        started_by=caller.responsible,
+        grants=caller.grants,
+        agent=agent,
+        asked=asked,
+    )
+
+
+async def _agent_of(
+    session: WriteSession, caller: Caller, pipeline: Pipeline, params: dict[str, Any], options: RunOptions
+) -> AgentPin | None:
+    if pipeline is CHAT_TURN:
+        chat_id = ChatTurnParams.model_validate(params).chat_id
+        return await pin_for_turn(session, caller.reader, options.agent_id, chat_id)
+    return await pin_agent(session, caller.reader, options.agent_id) if options.agent_id else None
+
+
+async def settled(
+    request: Request,
+    resources: Resources,
+    caller: Caller,
+    run: Run,
+    seconds: float,
+    at_most: float | None = None,
+) -> Run:
+    """Return the run after its end, or as it is when `seconds` have passed or the client is gone.
+
+    `at_most` bounds the seconds; API_WAIT_MAX_SECONDS when not given.
+    """
+    seconds = min(seconds, resources.settings.api_wait_max_seconds if at_most is None else at_most)
     if run.status.terminal or seconds <= 0:
         return run
     waiting = [

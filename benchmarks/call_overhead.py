@@ -2,7 +2,7 @@
 
 One loopback endpoint that answers at once is asked in every way, in blocks that take turns, so that whatever
 else the machine does hits all of them alike: LiteLLM's Router alone, a DSPy program on that Router, the same
-program on our door without a ledger, and on our door with the ledger on SQLite and on MariaDB.
+program on our door without a ledger, with the ledger on SQLite and on MariaDB, and with two budgets on each.
 "Added" is against the DSPy program on the Router, which does the same work without remembering it.
 """
 
@@ -68,14 +68,15 @@ async def _compare(
     unrecorded = [ways.router_alone(router), ways.predict_on_router(router), ways.predict_on_door(door)]
     # One after the other, a run's calls follow each other; at once, they come from as many runs.
     in_one_run, in_many = [
-        [await ways.predict_on_ledger(f"ledger_on_{kind}", door, opened[kind], runs) for kind in opened]
+        [
+            await ways.predict_on_ledger(f"{name}_on_{kind}", door, opened[kind], runs, capped=capped)
+            for name, capped in (("ledger", False), ("budgets", True))
+            for kind in opened
+        ]
         for runs in (1, AT_ONCE)
     ]
     times, cpu = await _in_turns([*unrecorded, *in_one_run], rounds=5 if options.quick else 30, report=report)
-    statements = {
-        kind: await _statements(database, way)
-        for (kind, database), way in zip(opened.items(), in_one_run, strict=True)
-    }
+    statements = {way.name: await _statements(opened[way.name.rpartition("_")[2]], way) for way in in_one_run}
     calls = 300 if options.quick else 2000
     report.say(f"{AT_ONCE} calls at once, {calls} of them ...")
     speeds = {way.name: await _calls_per_second(way, calls) for way in (*unrecorded, *in_many)}
@@ -167,8 +168,8 @@ def _tell(
             each["added_ms"] = {part: ms[part] - base["ms"][part] for part in ("p50", "p95")}
             each["added_cpu_ms"] = each["cpu_ms"] - base["cpu_ms"]
             each["calls_per_s_over_peer"] = each["calls_per_s"] / base["calls_per_s"]
-    for kind, found in statements.items():
-        told[f"ledger_on_{kind}"]["statements_per_call"] = found
+    for name, found in statements.items():
+        told[name]["statements_per_call"] = found
     report.measured |= {name: each for name, each in told.items() if name not in peers}
     report.measured["concurrency"] = AT_ONCE
     report.measured["rss_mb"] = resident_mb(os.getpid())
@@ -179,7 +180,7 @@ def _tell(
     report.peers |= {name: told[name] for name in peers}
     on_mariadb = told.get("ledger_on_mariadb")
     report.bar("added_p50_mariadb", on_mariadb["added_ms"]["p50"] if on_mariadb else None, "<= 3", "ms")
-    counted = statements.get("mariadb", {}).get("ledger")
+    counted = statements.get("ledger_on_mariadb", {}).get("ledger")
     report.bar("statements_per_call_mariadb", counted, "<= 2", "statements")
 
 

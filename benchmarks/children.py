@@ -59,7 +59,7 @@ class Children:
         """Return the file of a process's output."""
         return self.folder / f"{name}.log"
 
-    def wait_for(self, name: str, ready: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, name: str, ready: Callable[[], bool], seconds: float = 300) -> None:
         """Wait until `ready()`; a process that ends or takes too long is an error with its last words."""
         process = next(process for known, process in reversed(self.started) if known == name)
         deadline = time.monotonic() + seconds
@@ -82,6 +82,8 @@ class Children:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
         self.started = [(name, other) for name, other in self.started if other is not process]
 
     def stop_all(self) -> None:
@@ -98,8 +100,8 @@ def children() -> Iterator[Children]:
         try:
             yield kept
         finally:
-            # A second Ctrl-C must not leave processes behind.
-            with _undisturbed():
+            # A second Ctrl-C or SIGTERM must not leave processes behind.
+            with undisturbed():
                 kept.stop_all()
 
 
@@ -148,9 +150,11 @@ def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def undisturbed() -> Iterator[None]:
+    """Let no signal that asks us to end cut the block short."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -13,7 +13,7 @@ import psutil
 from benchmarks.children import Children
 from deployments.stack.presence import running_stack
 
-START_SECONDS = 120
+START_SECONDS = 300
 PIPELINE = "/api/v1/pipelines/probe/runs"
 
 
@@ -76,10 +76,19 @@ def start_stack(children: Children, settings: Mapping[str, str]) -> Stack:
 
 def state_times(client: httpx.Client, run_id: str) -> dict[str, float]:
     """Return when a finished run reached each status, in seconds since 1970, by its event log."""
+    return {status: at for status, _attempt, at in states(client, run_id)}
+
+
+def states(client: httpx.Client, run_id: str) -> list[tuple[str, int, float]]:
+    """Return the statuses of a finished run in their order: status, attempt, seconds since 1970."""
     text = client.get(f"/api/v1/runs/{run_id}/events").raise_for_status().text
     lines = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")]
     events = [json.loads(line) for line in lines]
-    return {event["data"]["status"]: seconds(event["at"]) for event in events if event["kind"] == "state"}
+    return [
+        (event["data"]["status"], event["data"]["attempt"], seconds(event["at"]))
+        for event in events
+        if event["kind"] == "state"
+    ]
 
 
 def succeeded(run: dict[str, Any]) -> dict[str, Any]:

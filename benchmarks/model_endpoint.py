@@ -18,6 +18,7 @@ providers:
     kind: openai_compatible
     model: {model}
     base_url: {url}
+    max_tokens: 100
     cost: {{input_per_million: {price}, output_per_million: {price}}}
 routing:
   default: [{model}]

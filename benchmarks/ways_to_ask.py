@@ -1,8 +1,10 @@
 """The ways to ask one model that call_overhead compares: LiteLLM bare, DSPy on LiteLLM, and our door."""
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import count, cycle
 from typing import Any
 
@@ -11,16 +13,20 @@ import sqlalchemy as sa
 from dspy.clients.engines import AsyncLiteLLMEngine, LiteLLMEngine
 
 from benchmarks.model_endpoint import MODEL, PRICE_PER_MILLION
+from contracts.budgets import BudgetPeriod, BudgetScope
 from contracts.pipelines import PROBE
 from contracts.runs import Origin
 from database.engine import Database
-from database.leases import claim_runs, mark_running
-from database.runs import accept_run
+from database.queue.leases import claim_runs, mark_running
+from database.queue.runs import accept_run
+from database.spending.budgets import set_budget
 from flows.durable.event_log import EventLog
 from flows.durable.journal import Journal
 from flows.durable.run import Run
+from flows.durable.versions import Versions
 from llm.door import Door
 from llm.ledger import StepCalls
+from llm.quiet_litellm import OWN_CLIENT
 
 ROLE = "chat"
 _numbers = count(1)
@@ -32,14 +38,14 @@ class Way:
 
     Args:
         name: in the report.
-        redacted: whether LiteLLM redacts its own log records meanwhile. Our door sets that for the whole
-            process, and a peer must not pay for it.
+        ours: whether LiteLLM works as our door sets it up for the whole process. A peer has LiteLLM as it
+            comes: it neither pays for redacted log records nor gains by another HTTP client.
         ask: makes one call.
         settle: ends what the calls left for later.
     """
 
     name: str
-    redacted: bool
+    ours: bool
     ask: Callable[[], Awaitable[Any]]
     settle: Callable[[], Awaitable[None]] | None = None
 
@@ -47,7 +53,8 @@ class Way:
         """Set up the process for a block of calls."""
         import litellm
 
-        litellm.turn_off_message_logging = self.redacted
+        litellm.turn_off_message_logging = self.ours
+        os.environ[OWN_CLIENT] = str(self.ours)
 
 
 def question() -> str:
@@ -82,7 +89,7 @@ def router_alone(router: Any) -> Way:
         messages = adapter.format(program.signature, [], {"question": question()})
         await router.acompletion(model=MODEL, messages=messages)
 
-    return Way("router", redacted=False, ask=ask)
+    return Way("router", ours=False, ask=ask)
 
 
 def predict_on_router(router: Any) -> Way:
@@ -99,30 +106,35 @@ def predict_on_router(router: Any) -> Way:
     lm = dspy.LM(
         f"openai/{MODEL}", engine=LiteLLMEngine(), async_engine=OnRouter(), num_retries=0, cache=False
     )
-    return Way("predict_on_router", redacted=False, ask=predicting(lambda: lm))
+    return Way("predict_on_router", ours=False, ask=predicting(lambda: lm))
 
 
 def predict_on_door(door: Door) -> Way:
     """Return a DSPy program on our door without a ledger."""
-    return Way("door_without_ledger", redacted=as_the_door_set_it(), ask=predicting(lambda: door.lm(ROLE)))
+    return Way("door_without_ledger", ours=True, ask=predicting(lambda: door.lm(ROLE)))
 
 
-async def predict_on_ledger(name: str, door: Door, database: Database, runs: int = 1) -> Way:
+async def predict_on_ledger(
+    name: str, door: Door, database: Database, runs: int = 1, *, capped: bool = False
+) -> Way:
     """Return a DSPy program on our door, its calls recorded for runs under way that take turns.
 
-    As in a worker, the runs share the database and one event log.
+    As in a worker, the runs share the database and one event log. If `capped`, two budgets count each run.
     """
     events = EventLog(database)
     under_way = [await running(database, door, events) for _ in range(runs)]
+    if capped:
+        for run in under_way:
+            for period in (BudgetPeriod.NONE, BudgetPeriod.DAY):
+                cap = {
+                    "scope": BudgetScope.RUN,
+                    "subject": run.id,
+                    "period": period,
+                    "cap_usd": Decimal(1000),
+                }
+                await database.write(set_budget, run.owner, **cap)
     lms = cycle([door.lm(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
-    return Way(name, redacted=as_the_door_set_it(), ask=predicting(lambda: next(lms)), settle=events.close)
-
-
-def as_the_door_set_it() -> bool:
-    """Return whether our door, open by now, made LiteLLM redact its log records."""
-    import litellm
-
-    return bool(litellm.turn_off_message_logging)
+    return Way(name, ours=True, ask=predicting(lambda: next(lms)), settle=events.close)
 
 
 def predicting(lm: Callable[[], dspy.LM]) -> Callable[[], Awaitable[None]]:
@@ -145,15 +157,18 @@ async def running(database: Database, door: Door, events: EventLog) -> Run:
     )
     (claim,) = await database.write(claim_runs, pool=PROBE.pool, worker="bench", limit=1, lease_seconds=3600)
     await database.write(mark_running, claim.id, claim.attempt)
-    return Run(claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, events)
+    return Run(
+        claim.id, claim.attempt, claim.owner, claim.pipeline, database, door, events, Versions(database)
+    )
 
 
 @dataclass(slots=True)
 class Statements:
-    """How many statements a database was asked to execute: for the call ledger, and for all else."""
+    """How many statements a database was asked to execute: for the call ledger, for all else; commits."""
 
     ledger: int = 0
     other: int = 0
+    commits: int = 0
 
 
 @contextmanager
@@ -166,12 +181,18 @@ def counted(database: Database) -> Iterator[Statements]:
         if first in {"BEGIN", "COMMIT", "ROLLBACK"}:
             return
         # On SQLite the run's cost is a statement of its own; on MariaDB it is part of the call's.
-        of_ledger = "calls" in statement or "cost_usd" in statement
+        of_ledger = any(word in statement for word in ("calls", "blobs", "budgets", "SET cost_usd"))
         found.ledger += of_ledger
         found.other += not of_ledger
 
-    sa.event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    def commit(_connection: Any) -> None:
+        found.commits += 1
+
+    listening = (("before_cursor_execute", note), ("commit", commit))
+    for name, heard in listening:
+        sa.event.listen(database.engine.sync_engine, name, heard)
     try:
         yield found
     finally:
-        sa.event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        for name, heard in listening:
+            sa.event.remove(database.engine.sync_engine, name, heard)

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.runs import RunError, RunStatus
+from runtime.ids import derived_id
+
 MAX_MESSAGE_CHARS = 100_000
 
 
@@ -38,6 +41,23 @@ class ChatTurnParams(BaseModel):
         "", max_length=MAX_MESSAGE_CHARS, description="Material that the answer should rest on."
     )
 
+    def chat_of(self, run_id: UUID) -> UUID:
+        """Return the chat that a run with these parameters speaks in: the given one, or its own new one."""
+        return self.chat_id or derived_id(run_id, "chat")
+
+    @property
+    def program(self) -> str:
+        """The program that answers in this mode."""
+        return f"chat.{self.mode}"
+
+
+class AgentUse(BaseModel):
+    """The agent that answered, in which version."""
+
+    id: UUID
+    name: str
+    version: int
+
 
 class DraftCheck(BaseModel):
     """What a careful turn found when it checked its own draft."""
@@ -55,6 +75,21 @@ class ChatTurnResult(BaseModel):
     answer: str
     check: DraftCheck | None = None
     models: list[str] = Field(description="The deployments that answered, e.g. `offline`.")
+    agent: AgentUse | None = Field(None, description="Whose instructions it followed; none: nobody's.")
+
+
+class ChatRun(BaseModel):
+    """The run of a turn, as far as everybody who may read the chat may know it.
+
+    What it cost, what it was given and which calls it made is its owner's business.
+    """
+
+    id: UUID
+    status: RunStatus
+    error: RunError | None = Field(None, description="Why there is no answer.")
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
 
 
 class Author(StrEnum):
@@ -74,9 +109,30 @@ class Message(BaseModel):
     run_id: UUID | None = Field(None, description="The run that asked or answered it.")
     meta: dict[str, Any] = Field(
         default_factory=dict,
-        description="For an answer: `models` (the deployments that answered), `program` (its name) and"
-        " `check` (of a careful turn, else null).",
+        description="`by`: who said it, where that is not the chat's owner. For an answer: `models` (the"
+        " deployments that answered), `program` (its name), `program_version`, `check` (of a careful turn,"
+        " else null) and, where an agent answered, `agent` (`id`, `name`, `version`).",
     )
+    created_at: datetime
+
+
+class Access(StrEnum):
+    """What somebody may do: all that the owner may; speak in a chat or change an agent; read it or use it."""
+
+    OWN = "own"
+    WRITE = "write"
+    READ = "read"
+
+
+class Share(BaseModel):
+    """A chat or an agent of somebody's own space, opened to a project that they are in, or to a member."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    project_id: UUID = Field(description="Where it is found: in requests with this `Millrace-Project`.")
+    user_id: UUID | None = Field(description="The one member who finds it; null: all of them.")
+    access: Access
     created_at: datetime
 
 
@@ -84,8 +140,15 @@ class Chat(BaseModel):
     """A conversation."""
 
     id: UUID
+    access: Access = Field(Access.OWN, description="What the caller may do with it.")
     title: str
+    agent_id: UUID | None = Field(None, description="The agent that answers in it.")
     created_at: datetime
     updated_at: datetime
     messages: int = Field(0, description="How many messages it holds.")
     cost_usd: Decimal = Decimal(0)
+
+
+def said_by(owner: str, person: str | None) -> dict[str, Any]:
+    """Return `meta` of what a person says in a chat of `owner`: in one's own space it is oneself."""
+    return {} if person is None or person in {owner, "local"} else {"by": person}

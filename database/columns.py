@@ -68,9 +68,13 @@ class Money(TypeDecorator[Decimal]):
         """Give back a decimal without trailing zeros."""
         if value is None:
             return None
-        exact = Decimal(value).scaleb(-MONEY_PLACES) if dialect.name == "sqlite" else Decimal(value)
-        short = exact.normalize()
-        return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
+        return short(Decimal(value).scaleb(-MONEY_PLACES) if dialect.name == "sqlite" else Decimal(value))
+
+
+def short(usd: Decimal) -> Decimal:
+    """Return the same decimal without trailing zeros."""
+    shortest = usd.normalize()
+    return shortest.quantize(Decimal(1)) if shortest == shortest.to_integral_value() else shortest
 
 
 class LongText(TypeDecorator[str]):

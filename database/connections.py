@@ -1,10 +1,12 @@
 """How a connection to each kind of database is opened and set up."""
 
 import sqlite3
+import time
 from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from database.settings import DatabaseSettings, parse_url
@@ -12,6 +14,8 @@ from database.settings import DatabaseSettings, parse_url
 WRITES = {"millrace_writes": True}
 _CONNECT_SECONDS = 5
 _RECYCLE_SECONDS = 1800
+_FRESH_SECONDS = 0.5
+_USED_AT = "millrace_used_at"
 
 
 def build_engine(settings: DatabaseSettings) -> AsyncEngine:
@@ -22,7 +26,6 @@ def build_engine(settings: DatabaseSettings) -> AsyncEngine:
         url,
         # Errors are logged: they must not carry prompts and answers.
         hide_parameters=True,
-        pool_pre_ping=True,
         # Sessions end their transactions themselves; the pool would send a second ROLLBACK after each.
         pool_reset_on_return=None,
         pool_recycle=_RECYCLE_SECONDS,
@@ -31,9 +34,31 @@ def build_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=settings.database_pool_timeout,
         connect_args=_sqlite_arguments(settings) if is_sqlite else _mariadb_arguments(url, settings),
     )
+    _ping_idle(engine)
     if is_sqlite:
         _set_up_sqlite(engine)
     return engine
+
+
+def _ping_idle(engine: AsyncEngine) -> None:
+    """Ask a connection whether it still lives before it is used again, unless it answered a moment ago.
+
+    The pool's own `pool_pre_ping` asks every time: a third of what a call's two transactions send.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def checkin(_connection: Any, record: Any) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def checkout(connection: Any, record: Any, _fairy: Any) -> None:
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or time.monotonic() - used_at < _FRESH_SECONDS:
+            return
+        try:
+            engine.sync_engine.dialect.do_ping(connection)
+        except Exception as error:
+            raise InvalidatePoolError from error
 
 
 def write_ahead(cursor: Any) -> None:

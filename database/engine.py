@@ -17,6 +17,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from database.connections import WRITES, build_engine
 from database.faults import lost_a_race, translated
+from database.joint import Item, Joint, Line, Outcome
 from database.settings import DatabaseSettings
 
 P = ParamSpec("P")
@@ -68,6 +69,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._writing = engine.execution_options(**WRITES)
+        self._lines: dict[Joint[Any, Any], Line[Any, Any]] = {}
         # SQLite has one writer at a time and no queue: waiters poll, and the unlucky one gives up.
         # Those of one process queue here; those of others still poll.
         self._turn: AbstractAsyncContextManager[Any] = (
@@ -113,6 +115,17 @@ class Database:
                         raise
                 await asyncio.sleep(pause)
             return await self._write_once(work, *args, **kwargs)
+
+    async def write_jointly(self, joint: Joint[Item, Outcome], item: Item) -> Outcome:
+        """Do one write in a transaction that it shares with those that wait at the same time; as `write`.
+
+        Whoever is cancelled meanwhile may have been written.
+        """
+        line = self._lines.get(joint)
+        if line is None:
+            line = self._lines[joint] = Line(self.write, joint)
+        outcome: Outcome = await line.written(item)
+        return outcome
 
     async def ping(self) -> float:
         """Return how many milliseconds the smallest question takes.

@@ -9,8 +9,8 @@ import socket
 import sys
 
 from database.engine import open_database
+from database.queue.workers import SEEN_WITHIN_SECONDS, live_workers
 from database.settings import DatabaseSettings
-from database.workers import SEEN_WITHIN_SECONDS, live_workers
 from runtime.errors import MillraceError
 
 

@@ -30,7 +30,7 @@ class Schedule(_Strict):
     slug: str
     cron: str
     timezone: str = "UTC"
-    active: bool = True
+    active: bool = Field(True, description="How it begins; a switch in Prefect holds from then on.")
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """Tell Prefect what may be started: work pools, and the deployments of `prefect.yaml`.
 
 `python -m deployments.register` does it once. Doing it again changes nothing, except that it brings back
-what the file says; a schedule that someone paused stays paused.
+what the file says; a schedule that someone switched off or on stays so.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ def main() -> None:
     asyncio.run(register(read_deployments()))
 
 
-async def register(deployments: Iterable[Deployment], wait_seconds: float = 60) -> list[str]:
+async def register(deployments: Iterable[Deployment], wait_seconds: float = 180) -> list[str]:
     """Create or update both work pools and these deployments.
 
     Args:
         deployments: what to register; their flows are imported.
-        wait_seconds: how long an absent server is waited for.
+        wait_seconds: how long an absent server is waited for; on a busy machine it starts in minutes.
 
     Returns:
         The full names of the deployments, in the given order.
@@ -136,7 +136,7 @@ async def _schedules(client: "PrefectClient", deployment: Deployment) -> list["D
     return [
         DeploymentScheduleCreate(
             schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-            active=schedule.active and active.get(schedule.slug, True),
+            active=active.get(schedule.slug, schedule.active),
             parameters=schedule.parameters,
             slug=schedule.slug,
         )

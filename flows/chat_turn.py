@@ -3,34 +3,35 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.chat import Author, ChatMode, ChatTurnParams, ChatTurnResult, DraftCheck, Message
+from contracts.chat import AgentUse, Author, ChatTurnParams, ChatTurnResult, DraftCheck, Message, said_by
 from contracts.pipelines import CHAT_TURN
 from contracts.runs import EventKind
-from database.chats import create_chat
 from database.engine import WriteSession
-from database.messages import add_message, history_before
+from database.talk.chats import create_chat
+from database.talk.messages import add_message, history_before
+from database.talk.pins import PinnedAgent, agent_of_run
 from flows.durable.pipeline import pipeline
 from flows.durable.run import current_run
 from flows.durable.steps import step, step_calls
-from flows.durable.thinking import thinking
+from flows.durable.thinking import thinking_with
 from flows.policies import MODEL_CALL, STORE
+from flows.screening import screened, screened_model, screened_pieces
 from modules.chat import history_of
-from modules.programs import PROGRAMS
 from modules.streaming import stream_answer
 from runtime.errors import MillraceError
 from runtime.ids import derived_id
 
 TITLE_CHARS = 80
 HISTORY_MESSAGES = 200
-PROGRAM_OF = {ChatMode.DIRECT: "chat.direct", ChatMode.CAREFUL: "chat.careful"}
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message in its place: the chat, and what was said before it."""
+    """A message in its place: the chat, what was said before it, and the agent that answers, if one does."""
 
     chat_id: UUID
     history: list[Message]
+    agent: PinnedAgent | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,17 @@ async def chat_turn(params: ChatTurnParams) -> ChatTurnResult:
 
 @step(STORE)
 async def open_turn(params: ChatTurnParams) -> Turn:
-    """Store the message once, in its chat or in a new one, and read what was said before it."""
+    """Store the message once, in its chat or in a new one, and read what was said before it.
+
+    The agent is read in the version that the run is bound to: what every attempt asks its model is the same.
+    """
     run = current_run()
-    chat_id = params.chat_id or derived_id(run.id, "chat")
+    chat_id = params.chat_of(run.id)
 
     async def opened(session: WriteSession) -> list[Message]:
         if params.chat_id is None:
-            await create_chat(session, run.owner, title_of(params.message), chat_id=chat_id)
+            title = title_of(params.message)
+            await create_chat(session, run.owner, title, chat_id=chat_id, agent_id=run.agent_id)
         message = await add_message(
             session,
             run.owner,
@@ -66,31 +71,35 @@ async def open_turn(params: ChatTurnParams) -> Turn:
             content=params.message,
             run_id=run.id,
             message_id=derived_id(run.id, Author.USER),
+            meta=said_by(run.owner, run.started_by),
         )
         return await history_before(session, run.owner, message.id, HISTORY_MESSAGES)
 
-    return Turn(chat_id, await run.write(opened))
+    agent = None if run.agent_id is None else await run.read(agent_of_run, run.owner, run.id)
+    return Turn(chat_id, await run.write(opened), agent)
 
 
 @step(MODEL_CALL)
 async def answer_message(params: ChatTurnParams, turn: Turn) -> Answer:
     """Let the program of the mode answer, and tell its words as they come."""
-    run, kind = current_run(), PROGRAMS[PROGRAM_OF[params.mode]]
-    program = kind.build()
+    run = current_run()
     named = step_calls().step
     answer: Answer | None = None
-    with thinking(kind.role):
-        async for piece in stream_answer(
+    with thinking_with(params.program) as program:
+        pieces = stream_answer(
             program,
             program.streams,
             message=params.message,
             history=history_of(turn.history),
             context=params.context,
-        ):
+            instructions=turn.agent.instructions if turn.agent else "",
+        )
+        async for piece in screened_pieces(pieces):
             if isinstance(piece, str):
                 run.tell(EventKind.TOKEN, text=piece, step=named)
             else:
-                answer = Answer(piece.answer, piece.check)
+                check = piece.check and await screened_model(piece.check)
+                answer = Answer(await screened(piece.answer), check)
     if answer is None:
         raise MillraceError("the program ended without an answer", code="no_answer", retryable=True)
     return answer
@@ -101,6 +110,8 @@ async def remember(params: ChatTurnParams, turn: Turn, answer: Answer) -> ChatTu
     """Store the answer once, with who gave it and how it was checked."""
     run = current_run()
     models = sorted(run.deployments)
+    program = run.programs[params.program]
+    agent = AgentUse.model_validate(turn.agent, from_attributes=True) if turn.agent else None
     message = await run.write(
         add_message,
         run.owner,
@@ -111,12 +122,19 @@ async def remember(params: ChatTurnParams, turn: Turn, answer: Answer) -> ChatTu
         message_id=derived_id(run.id, Author.ASSISTANT),
         meta={
             "models": models,
-            "program": PROGRAM_OF[params.mode],
+            "program": program.program,
+            "program_version": program.version,
             "check": answer.check.model_dump(mode="json") if answer.check else None,
+            **({"agent": agent.model_dump(mode="json")} if agent else {}),
         },
     )
     return ChatTurnResult(
-        chat_id=turn.chat_id, message_id=message.id, answer=message.content, check=answer.check, models=models
+        chat_id=turn.chat_id,
+        message_id=message.id,
+        answer=message.content,
+        check=answer.check,
+        models=models,
+        agent=agent,
     )
 
 

@@ -55,3 +55,5 @@ def can_heal(_task: Any, _task_run: Any, state: Any) -> bool:
 MODEL_CALL = Policy(retries=5, backoff_seconds=1.0, timeout_seconds=600)
 STORE = Policy(retries=4, backoff_seconds=0.25, timeout_seconds=60)
 READ_DOCUMENTS = Policy(retries=2, backoff_seconds=0.5, timeout_seconds=900)
+# An optimizer runs for hours if it must; its own caps end it, and a further try is answered by the ledger.
+OPTIMIZER = Policy(retries=5, backoff_seconds=1.0)

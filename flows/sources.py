@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from contracts.analysis import MAX_SOURCES, FileSource, FolderSource, SkippedDocument, Source, TextSource
-from database.files import StoredFile, file_content, get_file
 from database.patience import outlast
+from database.talk.files import StoredFile, file_content, get_file
 from flows.durable.run import Run
 from flows.settings import FlowSettings
 from runtime.errors import BadInput

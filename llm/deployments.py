@@ -1,11 +1,11 @@
-"""A configured provider made ready to be asked: its key read, its price found, its abilities known."""
+"""A configured provider made ready to be asked: with its price and its abilities. Keys are read at use."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from llm.keys import key
+from llm.bounds import Ceiling, rates
 from llm.prices import Price, from_map, per_million
-from llm.providers import Policies, Provider, Providers
+from llm.providers import ASK_A_FEE, OWN_MACHINE, Cost, Provider, Providers
 
 # For servers that want no key: without one, LiteLLM would send them the environment's OPENAI_API_KEY.
 _NO_KEY = "no-key-needed"
@@ -16,24 +16,25 @@ class Deployment:
     """One deployment. `price` is none when nobody knows it.
 
     `tiered`: LiteLLM knows prices that do not fit into ours (of long inputs), and is asked where ours ends.
+    `ceiling`: what bounds the price of a call before it is made.
     """
 
     name: str
     model: str
     provider: Provider
-    key: str | None
     price: Price | None
     tiered: bool
     supports: frozenset[str]
+    ceiling: Ceiling
 
 
-def deployment_of(litellm: Any, name: str, provider: Provider) -> Deployment:
-    """Return a provider ready to be asked."""
+def deployment_of(litellm: Any, name: str, providers: Providers) -> Deployment:
+    """Return a provider of the file ready to be asked."""
+    provider, priced = providers.providers[name], providers.cost_of(name)
     ours = provider.kind == "openai_compatible"
     # A server of one's own may call its model like a famous one: the map's price would be somebody else's.
     entry = {} if ours else _map_entry(litellm, provider)
-    if provider.cost is not None:
-        priced = provider.cost
+    if priced is not None:
         price: Price | None = per_million(
             priced.input_per_million, priced.output_per_million, priced.cached_input_per_million
         )
@@ -43,45 +44,36 @@ def deployment_of(litellm: Any, name: str, provider: Provider) -> Deployment:
         name=name,
         model=f"{'openai' if ours else provider.kind}/{provider.model}",
         provider=provider,
-        key=key(provider.key_env) if provider.key_env else None,
         price=price,
-        tiered=provider.cost is None and _is_tiered(entry, price),
+        tiered=priced is None and _is_tiered(entry, price),
         supports=frozenset(provider.supports) if provider.supports is not None else _abilities(entry),
+        ceiling=_ceiling(provider, priced, entry, providers.policies.unbounded_tokens),
     )
 
 
-def model_list_entry(deployment: Deployment, policies: Policies) -> dict[str, Any]:
-    """Return the deployment as the Router wants it: a group of its own."""
+def parameters_of(deployment: Deployment, seconds: float) -> dict[str, Any]:
+    """Return what LiteLLM must be told of a deployment at each call, besides the request and the key.
+
+    Args:
+        deployment: who is asked.
+        seconds: how long LiteLLM waits for a piece of the answer.
+    """
     provider = deployment.provider
     parameters: dict[str, Any] = {
         **provider.options,
-        "model": deployment.model,
-        "timeout": policies.timeout_seconds,
-        "stream_timeout": max(policies.timeout_seconds, policies.idle_seconds),
+        "timeout": seconds,
+        "num_retries": 0,
+        "max_retries": 0,
     }
     if provider.base_url is not None:
         parameters["api_base"] = provider.base_url
-    if deployment.key is not None:
-        parameters["api_key"] = deployment.key
-    elif deployment.model.startswith("openai/"):
+    if provider.key_name is None and deployment.model.startswith("openai/"):
         parameters["api_key"] = _NO_KEY
     if not deployment.tiered:
         # LiteLLM searches its map for 2 ms a call for a model without a price. Ours is in prices.py.
         parameters["input_cost_per_token"] = float(deployment.price.input) if deployment.price else 0.0
         parameters["output_cost_per_token"] = float(deployment.price.output) if deployment.price else 0.0
-    return {
-        "model_name": deployment.name,
-        "litellm_params": parameters,
-        "model_info": {"id": router_id(deployment.name)},
-    }
-
-
-def router_id(name: str) -> str:
-    """Return the id of a deployment at the Router, which writes prices into LiteLLM's map under it.
-
-    Prefixed, or a deployment that somebody calls `gpt-5-mini` would overwrite that model's price.
-    """
-    return f"deployment:{name}"
+    return parameters
 
 
 def _map_entry(litellm: Any, provider: Provider) -> dict[str, Any]:
@@ -90,7 +82,20 @@ def _map_entry(litellm: Any, provider: Provider) -> dict[str, Any]:
         info = litellm.get_model_info(provider.model, custom_llm_provider=provider.kind)
     except Exception:  # noqa: BLE001  its class for "not mapped" is no public name
         return {}
-    return dict(litellm.model_cost.get(info["key"], {}))
+    entry = dict(litellm.model_cost.get(info["key"], {}))
+    if _tells_no_price(provider.kind, entry):
+        entry = {name: value for name, value in entry.items() if "cost" not in name and "pricing" not in name}
+    return entry
+
+
+def _tells_no_price(kind: str, entry: dict[str, Any]) -> bool:
+    """Return whether a price in the map is none: a zero for somebody else's servers, or one part of a bill.
+
+    LiteLLM's map has zeros for dozens of models whose price it does not know (GigaChat, Volcengine, models
+    that SageMaker bills by the hour); who has one that is free says so by `cost`.
+    """
+    price = from_map(entry)
+    return kind in ASK_A_FEE or (price is not None and price.free and kind not in OWN_MACHINE)
 
 
 def _is_tiered(entry: dict[str, Any], price: Price | None) -> bool:
@@ -107,6 +112,27 @@ def _abilities(entry: dict[str, Any]) -> frozenset[str]:
         "reasoning": entry.get("supports_reasoning") is True,
     }
     return frozenset(name for name, present in found.items() if present)
+
+
+def _ceiling(
+    provider: Provider, told: Cost | None, entry: dict[str, Any], unbounded_tokens: int | None
+) -> Ceiling:
+    input_usd, output_usd = rates(entry)
+    if told is not None:
+        price = per_million(told.input_per_million, told.output_per_million, told.cached_input_per_million)
+        input_usd, output_usd = max(price.input, price.cached_input or price.input), price.output
+    return Ceiling(
+        input_usd,
+        output_usd,
+        max_input=_limit(entry, "max_input_tokens"),
+        max_output=provider.max_tokens or _limit(entry, "max_output_tokens") or unbounded_tokens,
+    )
+
+
+def _limit(entry: dict[str, Any], name: str) -> int | None:
+    """Return a limit in an entry of LiteLLM's map, which has texts in a few places."""
+    found = entry.get(name)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def unknown_kinds(litellm: Any, providers: Providers) -> list[str]:

@@ -1,22 +1,38 @@
 """The door itself: opened once per process, it hands out a `dspy.LM` per role and step."""
 
 import asyncio
+import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.models import ModelEntry
+from contracts.routing import Override, RoleName
 from llm.backend import Backend
+from llm.cache import AnswerStore, Cache, CachedBackend
+from llm.catalogue import entry_of, offline_entry
 from llm.engine import AsyncEngine, Place
 from llm.ledger import StepCalls
-from llm.providers import OFFLINE, ROLES
+from llm.overriding import overridden
+from llm.providers import EMBEDDER, OFFLINE, ROLES, Providers, RatedWeights
 from llm.providers_file import read_providers
+from llm.routing import Wanted, chain_of
 from llm.settings import LlmSettings
 from llm.sync_engine import SyncEngine
 from runtime.errors import BadInput, MillraceError
+from runtime.secret_store.store import SecretStore, open_secrets
 
 if TYPE_CHECKING:
     import dspy
 
+    from llm.health import Health
     from llm.router import RouterBackend
+    from llm.semantic.embedding import Embedder
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +41,7 @@ class RoleHealth:
 
     Args:
         deployments: in the order in which they are asked.
-        cooling_down: those of them that are left alone after failures, with their cooldown in seconds.
+        cooling_down: those of them that are left alone after failures, with the seconds that remain.
         ready: at least one is not cooling down. Nothing is sent to find out, so it costs nothing.
     """
 
@@ -39,27 +55,39 @@ class Door:
     """The only way to a model. Use `Door.open`; close it before its event loop ends.
 
     Args:
-        chains: role -> deployments in the order in which they are asked.
-        router: who asks them; none when no role has any.
-        offline: the built-in model; none when every role has a deployment.
+        settings: where the file is.
+        secrets: where the keys are.
         place: the event loop of all calls, and their slots.
+        cache: answers that may be used again.
     """
 
     def __init__(
-        self,
-        chains: dict[str, tuple[str, ...]],
-        router: "RouterBackend | None",
-        offline: Backend | None,
-        place: Place,
+        self, settings: LlmSettings, secrets: SecretStore, place: Place, cache: Cache | None = None
     ) -> None:
-        self._chains = chains
-        self._router = router
-        self._offline = offline
+        self.cache = cache
+        self._path = settings.providers_file
+        self._secrets = secrets
         self._place = place
+        self._stamp: object = None
+        self.problem: str | None = None
+        self._overrides: list[Override] = []
+        self.ignored: list[str] = []
+        self._router: RouterBackend | None = None
+        self._use(self._read(), None)
 
     @classmethod
-    def open(cls, settings: LlmSettings | None = None) -> "Door":
+    def open(
+        cls,
+        settings: LlmSettings | None = None,
+        secrets: SecretStore | None = None,
+        answers: AnswerStore | None = None,
+    ) -> "Door":
         """Open the door on the running event loop, where all calls will be made.
+
+        Args:
+            settings: read from the environment when not given.
+            secrets: where keys are asked for at each call; as its settings say when not given.
+            answers: where answers are kept; without it none is used again.
 
         With a provider configured this imports LiteLLM, which takes seconds: open it when a process starts.
 
@@ -67,43 +95,80 @@ class Door:
             ConfigurationProblem: each mistake in providers.yaml with its line and its remedy.
         """
         settings = settings or LlmSettings()
-        providers = read_providers(settings.providers_file)
-        chains = {role: providers.chain(role) for role in ROLES}
         place = Place(asyncio.get_running_loop(), asyncio.Semaphore(settings.llm_concurrency))
-        router = offline = None
-        if routed := {role: chain for role, chain in chains.items() if chain != (OFFLINE,)}:
+        cache = None if answers is None else Cache(answers)
+        return cls(settings, secrets or open_secrets(), place, cache)
+
+    async def reload(self) -> bool:
+        """Take over providers.yaml if it was changed since it was read, and return whether it was.
+
+        Calls under way end as they began. A file with problems changes nothing: the old one stays in use, and
+        `problem` and the log say so until it is mended.
+        """
+        if self._stamp == _stamp(self._path):
+            return False
+        try:
+            read = await asyncio.to_thread(self._read)
+            self._use(read, self._router)
+        except MillraceError as error:
+            self.problem = error.message
+            _log.warning("providers.yaml was changed and has problems; the old one stays in use: %s", error)
+            return False
+        self.problem = None
+        _log.info("providers.yaml was changed and is in use")
+        return True
+
+    def heed(self, overrides: Sequence[Override]) -> None:
+        """Let these hold instead of the file's routing; those that cannot are told in `ignored`."""
+        if list(overrides) != self._overrides:
+            self._overrides = list(overrides)
+            self._use(self._file, self._router)
+
+    def _read(self) -> Providers:
+        self._stamp = _stamp(self._path)
+        return read_providers(self._path, self._secrets)
+
+    def _use(self, file: Providers, before: "RouterBackend | None") -> None:
+        """Answer by this file from now on; what is known of the deployments stays known."""
+        providers, ignored = overridden(file, self._overrides)
+        chains = {role: providers.chain(role) for role in ROLES}
+        router = None
+        if providers.enabled():
+            from llm.health import Health
             from llm.router import RouterBackend
 
-            router = RouterBackend(providers, settings.providers_file, routed)
-        if len(routed) < len(chains):
-            from llm.offline import OfflineBackend
+            health = before.health if before is not None else Health(providers)
+            router = RouterBackend(providers, self._path, self._secrets, health)
+            health.reconfigure(providers)
+        for sentence in ignored:
+            if sentence not in self.ignored:
+                _log.warning("%s", sentence)
+        self._file, self.providers, self.ignored = file, providers, ignored
+        self._chains, self._router = chains, router
 
-            offline = OfflineBackend()
-        return cls(chains, router, offline, place)
+    @cached_property
+    def _offline(self) -> Backend:
+        from llm.offline import OfflineBackend
 
-    def lm(self, role: str, calls: StepCalls | None = None) -> "dspy.LM":
+        return OfflineBackend()
+
+    def lm(self, role: str, calls: StepCalls | None = None, wanted: Wanted | None = None) -> "dspy.LM":
         """Return the model of a role for one step: no cache, no retries, every call journaled in `calls`.
 
         Args:
             role: `chat`, `analyst`, `judge` or `reflector`.
             calls: the step's journal; none makes direct calls that nobody records.
+            wanted: the deployment that is asked before the role's own, or alone.
 
         Raises:
-            BadInput: `unknown_role`.
+            BadInput: `unknown_role`; or `unknown_deployment`, one that is not enabled is wanted alone.
         """
         import dspy
 
-        if role not in self._chains:
-            raise BadInput(
-                f"there is no role `{role}`; use one of {', '.join(self._chains)}", code="unknown_role"
-            )
-        backend: Backend | None = self._offline
-        supports: frozenset[str] = frozenset()
-        if self._chains[role] != (OFFLINE,) and self._router is not None:
-            backend, supports = self._router, self._router.supports(role)
-        if backend is None:
-            raise MillraceError(f"role `{role}` has nobody to answer it", code="no_backend")
-        engine = AsyncEngine(backend, role, calls, self._place)
+        engine = self.engine(role, calls, wanted)
+        supports = frozenset[str]()
+        if (router := self._router_for(role, wanted)) is not None:
+            supports = router.supports(role, wanted)
         return dspy.LM(
             f"millrace/{role}",
             engine=SyncEngine(engine, supports),
@@ -112,13 +177,88 @@ class Door:
             cache=False,
         )
 
+    def engine(self, role: str, calls: StepCalls | None = None, wanted: Wanted | None = None) -> AsyncEngine:
+        """Return what answers requests of a role for one step, for code that is no DSPy program; as `lm`."""
+        if role not in self._chains:
+            raise BadInput(
+                f"there is no role `{role}`; use one of {', '.join(self._chains)}", code="unknown_role"
+            )
+        backend: Backend = self._offline
+        if (router := self._router_for(role, wanted)) is not None:
+            backend = (
+                router if self.cache is None else CachedBackend(router, self.cache, self._embedder(calls))
+            )
+        return AsyncEngine(backend, role, calls, self._place, wanted)
+
+    def _router_for(self, role: str, wanted: Wanted | None) -> "RouterBackend | None":
+        """Return who asks the providers; none where the built-in model answers."""
+        offline = chain_of(self.providers, role, wanted)[0] == OFFLINE
+        return None if offline else self._router
+
+    def has(self, deployment: str) -> bool:
+        """Return whether a deployment can be asked; `offline` is the built-in model."""
+        return deployment in self.deployments()
+
+    def deployments(self) -> list[str]:
+        """Return all that can be asked by name."""
+        return [*self.providers.enabled(), OFFLINE]
+
+    def _embedder(self, calls: StepCalls | None) -> "Embedder | None":
+        """Return what makes vectors of a step's questions; none where no role wants it."""
+        if not self.providers.cache.semantic or self._router is None:
+            return None
+        from llm.semantic.embedding import Embedder
+        from llm.semantic.vectors import MODEL, WordHashes
+
+        (name,) = self.providers.chain(EMBEDDER)
+        if name == OFFLINE:
+            return Embedder(WordHashes(), calls, MODEL)
+        told = self.providers.providers[name]
+        identity = json.dumps([told.kind, told.model, told.base_url, told.options], sort_keys=True)
+        return Embedder(self._router, calls, identity)
+
+    @property
+    def seen(self) -> "Health | None":
+        """What is known of the deployments; none while the built-in model answers everything."""
+        return None if self._router is None else self._router.health
+
     def describe(self) -> dict[str, tuple[str, ...]]:
         """Return each role's deployments in the order of asking; `offline` is the built-in model."""
         return dict(self._chains)
 
+    def catalogue(self) -> list[ModelEntry]:
+        """Return every deployment that may be asked, with its prices; `offline` where it answers."""
+        asked: dict[str, list[str]] = {}
+        for role, chain in self._chains.items():
+            for name in chain:
+                asked.setdefault(name, []).append(role)
+        for name in self.providers.chain(EMBEDDER):
+            if name != OFFLINE:
+                asked.setdefault(name, []).append(EMBEDDER)
+        listed = [] if self._router is None else list(self._router.deployments.values())
+        entries = [entry_of(one, asked.get(one.name, [])) for one in listed]
+        return [*entries, *([offline_entry(asked[OFFLINE])] if OFFLINE in asked else [])]
+
+    def rated_roles(self) -> "dict[RoleName, tuple[RatedWeights, tuple[str, ...]]]":
+        """Return the roles whose weights ratings may move, each with those that the file routes to."""
+        enabled = self._file.enabled()
+        routes = {role: self._file.route(role).names() for role in self._file.arena}
+        return {
+            role: (told, tuple(name for name in routes[role] if name in enabled))
+            for role, told in self._file.arena.items()
+        }
+
+    def resting(self) -> list[str]:
+        """Return the deployments that are left alone now."""
+        return [] if self._router is None else list(self._router.cooling_down())
+
+    async def probe(self, name: str) -> bool:
+        """Ask a deployment for one token, and return whether it answered."""
+        return self._router is not None and await self._router.probe(name)
+
     async def health(self) -> list[RoleHealth]:
         """Return which roles can be answered now, by what this process has seen."""
-        cooling = await self._router.cooling_down() if self._router is not None else {}
+        cooling = self._router.cooling_down() if self._router is not None else {}
         return [_health(role, chain, cooling) for role, chain in self._chains.items()]
 
     async def close(self) -> None:
@@ -127,6 +267,31 @@ class Door:
             await self._router.close()
 
 
+def checked(path: Path, *, look_for_keys: bool = True) -> Providers:
+    """Return the file after every check that opening a door with it would make; asks no provider.
+
+    Raises:
+        ConfigurationProblem: each mistake with its line and its remedy.
+        Unavailable: `secrets_unavailable`.
+    """
+    providers = read_providers(path, look_for_keys=look_for_keys)
+    if providers.enabled():
+        from llm.health import Health
+        from llm.router import RouterBackend
+
+        RouterBackend(providers, path, open_secrets(), Health(providers))
+    return providers
+
+
 def _health(role: str, chain: tuple[str, ...], cooling: dict[str, float]) -> RoleHealth:
     resting = {name: cooling[name] for name in chain if name in cooling}
     return RoleHealth(role, chain, resting, ready=len(resting) < len(chain))
+
+
+def _stamp(path: Path) -> object:
+    """Return what changes when a file is written; none while it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -11,17 +11,22 @@ Look the call up, reserve it, make it, write it down. What becomes of the ledger
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
+from contracts.calls import CallAnswer, CallRequest
 from llm.backend import Backend, Reply
 from llm.crossing import awaited_on, streamed_from
 from llm.errors import StreamCut, carried, translate
 from llm.fingerprint import fingerprint, meaning
-from llm.ledger import CallAnswer, CallRequest, StepCalls
-from llm.replay import events_of, recorded, restored
+from llm.ledger import StepCalls
+from llm.masked_stream import MaskedStream
+from llm.replay import events_of, recorded, restored, without_secrets
+from llm.routing import Hints, Wanted, hints_for
+from llm.stopping import Stop
+from runtime.masking import masked
 
 if TYPE_CHECKING:
     from dspy._vendor.lm15.types import StreamEvent
@@ -53,22 +58,32 @@ class AsyncEngine:
         role: in whose name it asks.
         calls: where the calls are journaled; none makes them directly and writes nothing.
         place: the door's loop and slots.
+        wanted: the deployment that it is asked of first, or alone.
     """
 
-    def __init__(self, backend: Backend, role: str, calls: StepCalls | None, place: Place) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        role: str,
+        calls: StepCalls | None,
+        place: Place,
+        wanted: Wanted | None = None,
+    ) -> None:
         self.backend = backend
         self.role = role
         self.calls = calls
         self.place = place
+        self.wanted = wanted
 
     async def complete(self, request: "Request") -> "Response":
         """Return the answer, from the ledger when this call was finished before.
 
         Raises:
             dspy.LMError: carries our error or the ledger's; `llm.errors.translate` takes it out.
+            RunStopped: the run was stopped, before the call or during it.
         """
         with carried():
-            return await awaited_on(self.place.loop, self._complete(request))
+            return await awaited_on(self.place.loop, self._stoppable(request))
 
     async def stream(self, request: "Request") -> "AsyncGenerator[StreamEvent]":
         """Yield the answer's events as they come; the end event only after the answer is in the ledger.
@@ -88,6 +103,10 @@ class AsyncEngine:
         # DSPy copies programs with the LM in them (BestOfN, optimizers): a loop and a journal are no copies.
         return self
 
+    async def _stoppable(self, request: "Request") -> "Response":
+        call = self._complete(request)
+        return await (call if self.calls is None else self.calls.stop.while_running(call))
+
     async def _complete(self, request: "Request") -> "Response":
         call = self._numbered(request)
         answer = await self._reserve(call)
@@ -97,13 +116,15 @@ class AsyncEngine:
         try:
             async with self.place.slots:
                 since = perf_counter()
-                reply = await self.backend.complete(self.role, request)
+                reply = without_secrets(await self.backend.complete(self.role, request, self._hints(call)))
         except Exception as exc:  # noqa: BLE001  all foreign errors end here
             raise await self._failed(call, exc, since) from None
         await self._commit(call, reply, since)
         return reply.response
 
     async def _stream(self, request: "Request") -> "AsyncGenerator[StreamEvent]":
+        stop = self.calls.stop if self.calls is not None else Stop()
+        stop.check()
         call = self._numbered(request)
         answer = await self._reserve(call)
         if answer is not None:
@@ -113,26 +134,40 @@ class AsyncEngine:
         since = perf_counter()
         reply: Reply | None = None
         end: StreamEvent | None = None
+        shown = MaskedStream()
         try:
-            async with self.place.slots, aclosing(self._items(request)) as items:
+            async with AsyncExitStack() as held, aclosing(self._items(request, call)) as items:
+                with stop.breaking():
+                    await held.enter_async_context(self.place.slots)
                 since = perf_counter()
-                async for item in items:
+                # A provider that falls silent in the middle must not keep a stopped run's thread.
+                while (item := await stop.next_of(items)) is not None:
                     if isinstance(item, Reply):
-                        reply = item
+                        reply = without_secrets(item)
                     elif item.type == "end":
                         end = item
                     else:
-                        yield item
+                        for event in shown.passed(item):
+                            yield event
             if reply is None or end is None:
                 raise StreamCut("the stream ended before the answer did")  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001  all foreign errors end here
             raise await self._failed(call, exc, since) from None
+        for event in shown.rest():
+            yield event
         await self._commit(call, reply, since)
         yield end
 
-    def _items(self, request: "Request") -> "AsyncGenerator[StreamEvent | Reply]":
+    def _items(self, request: "Request", call: CallRequest | None) -> "AsyncGenerator[StreamEvent | Reply]":
         # Every backend's stream is a generator; the protocol promises less, so that it stays easy to read.
-        return cast("AsyncGenerator[StreamEvent | Reply]", self.backend.stream(self.role, request))
+        return cast(
+            "AsyncGenerator[StreamEvent | Reply]", self.backend.stream(self.role, request, self._hints(call))
+        )
+
+    def _hints(self, call: CallRequest | None) -> Hints:
+        if self.calls is None or call is None:
+            return Hints(wanted=self.wanted)
+        return hints_for(call, self.calls.owner, self.calls.program, self.wanted)
 
     def _numbered(self, request: "Request") -> CallRequest | None:
         """Return the call with its number among the identical ones of this step; none without a journal."""
@@ -146,7 +181,8 @@ class AsyncEngine:
             fingerprint=mark,
             kind=MODEL_CALL,
             role=self.role,
-            request=asked,
+            request=masked(asked),
+            most_usd=self.backend.most(self.role, request, self.wanted),
         )
 
     async def _reserve(self, call: CallRequest | None) -> CallAnswer | None:
@@ -160,7 +196,7 @@ class AsyncEngine:
     async def _commit(self, call: CallRequest | None, reply: Reply, since: float) -> None:
         if self.calls is None or call is None:
             return
-        usage = reply.response.usage
+        usage, hit = reply.usage, reply.hit
         answer = CallAnswer(
             response=recorded(reply),
             deployment=reply.deployment,
@@ -169,9 +205,13 @@ class AsyncEngine:
             output_tokens=usage.output_tokens,
             cost_usd=reply.cost_usd,
             latency_ms=_milliseconds(since),
+            cached=hit is not None or None,
+            cache_hit=None if hit is None else hit.how,
+            cache_key=None if hit is None else hit.key,
+            saved_usd=None if hit is None else hit.saved_usd,
         )
         self.calls.deployments.add(reply.deployment)
-        await _to_the_end(self.calls.ledger.commit(call, answer))
+        await to_the_end(self.calls.ledger.commit(call, answer))
 
     async def _failed(self, call: CallRequest | None, exc: Exception, since: float) -> "MillraceError":
         """Journal a failure and return it as ours.
@@ -185,13 +225,13 @@ class AsyncEngine:
             _log.error("unexpected %s in a model call", type(exc).__name__, exc_info=exc)
         if self.calls is not None and call is not None:
             try:
-                await _to_the_end(self.calls.ledger.fail(call, error, _milliseconds(since)))
+                await to_the_end(self.calls.ledger.fail(call, error, _milliseconds(since)))
             except Exception as lost:  # noqa: BLE001  the model's error is the one that tells
                 _log.warning("a failed call could not be journaled: %s", type(lost).__name__)
         return error
 
 
-async def _to_the_end(write: Coroutine[Any, Any, None]) -> None:
+async def to_the_end(write: Coroutine[Any, Any, None]) -> None:
     """Await a journal entry even when the caller is cancelled meanwhile: the answer was paid for."""
     writing = asyncio.ensure_future(write)
     try:

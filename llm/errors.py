@@ -31,6 +31,16 @@ class ModelUnavailable(ModelError):
     retryable = True
 
 
+class RoleDown(ModelUnavailable):
+    """Nobody may be asked for a role now: all rest, are switched off or have spent their money.
+
+    `detail`: `role`, `deployments` (name -> the code why it is not asked) and, when that is known,
+    `retry_after`, the seconds until the first of them may be asked. Nothing was sent, and nothing was paid.
+    """
+
+    code = "model_role_down"
+
+
 class ModelRateLimited(ModelError):
     """The provider says that we ask too often; `retry_after` tells when to come back."""
 

@@ -7,35 +7,11 @@ two identical calls get two recorded answers, and a repeated step meets the same
 
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
+from contracts.calls import CallAnswer, CallRequest
+from llm.stopping import Stop
 from runtime.errors import MillraceError
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """One call before it is made. `request` is its meaning as JSON; `fingerprint` is that, hashed."""
-
-    step: str
-    n: int
-    fingerprint: str
-    kind: str
-    role: str
-    request: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CallAnswer:
-    """One finished call. `cost_usd` is exact, none while no price is known; `latency_ms` is wall time."""
-
-    response: dict[str, Any]
-    deployment: str
-    model: str
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: Decimal | None
-    latency_ms: float
 
 
 class Ledger(Protocol):
@@ -59,6 +35,10 @@ class StepCalls:
     step: str
     made: Counter[str] = field(default_factory=Counter)
     deployments: set[str] = field(default_factory=set)
+    stop: Stop = field(default_factory=Stop)
+    # Whose the run is, and the version of the program that thinks: no answer is used again without an owner.
+    owner: str | None = None
+    program: str | None = None
 
     def number(self, fingerprint: str) -> int:
         """Return how many calls of this fingerprint came before, and count this one."""

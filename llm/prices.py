@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # The ledger's column keeps ten decimals; providers price in whole hundredths of a cent per million tokens.
 _SMALLEST = Decimal("1e-10")
 # LiteLLM's map is made of floats, some of which carry the noise of a division: 8.000000000000001e-07.
-_SMALLEST_RATE = Decimal("1e-14")
+SMALLEST_RATE = Decimal("1e-14")
 _MILLION = Decimal(1_000_000)
 _TIER = re.compile(r"_above_(\d+)k_tokens")
 
@@ -20,7 +20,8 @@ _TIER = re.compile(r"_above_(\d+)k_tokens")
 class Price:
     """US dollars per token. Without a price of its own, cached or cache-writing input costs as any input.
 
-    `up_to` is the longest input for which the price holds, in tokens; none when it always does.
+    `up_to` is the longest input for which the price holds, in tokens; none when it always does. `reasoning`
+    is the price of the part of the output that is reasoning, where it has one of its own.
     """
 
     input: Decimal
@@ -28,6 +29,13 @@ class Price:
     cached_input: Decimal | None = None
     cache_write: Decimal | None = None
     up_to: int | None = None
+    reasoning: Decimal | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing that is counted costs anything."""
+        rates = (self.input, self.output, self.cached_input, self.cache_write, self.reasoning)
+        return not any(rates)
 
 
 def per_million(input_usd: Decimal, output_usd: Decimal, cached_input_usd: Decimal | None) -> Price:
@@ -41,7 +49,7 @@ def from_map(entry: dict[str, Any]) -> Price | None:
 
     def rate(key: str) -> Decimal | None:
         value = entry.get(key)
-        return None if value is None else Decimal(repr(value)).quantize(_SMALLEST_RATE).normalize()
+        return None if value is None else Decimal(repr(value)).quantize(SMALLEST_RATE).normalize()
 
     input_usd, output_usd = rate("input_cost_per_token"), rate("output_cost_per_token")
     if input_usd is None or output_usd is None or "tiered_pricing" in entry:
@@ -53,6 +61,7 @@ def from_map(entry: dict[str, Any]) -> Price | None:
         # DeepSeek's entry says 0 for cache writes and means that they cost as any input.
         rate("cache_creation_input_token_cost") or None,
         min((int(found[1]) * 1000 for key in entry if (found := _TIER.search(key))), default=None),
+        rate("output_cost_per_reasoning_token"),
     )
 
 
@@ -69,12 +78,14 @@ def cost(usage: "Usage", price: Price | None) -> Decimal | None:
     if price.up_to is not None and usage.input_tokens > price.up_to:
         return None
     cached, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    reasoned = min(usage.reasoning_tokens or 0, usage.output_tokens)
     plain = max(usage.input_tokens - cached - written, 0)
     total: Decimal = (
         plain * price.input
         + cached * (price.input if price.cached_input is None else price.cached_input)
         + written * (price.input if price.cache_write is None else price.cache_write)
-        + usage.output_tokens * price.output
+        + (usage.output_tokens - reasoned) * price.output
+        + reasoned * (price.output if price.reasoning is None else price.reasoning)
     )
     return total.quantize(_SMALLEST)
 

@@ -1,44 +1,49 @@
 """Reading `config/providers.yaml`: every problem at once, each with its line and its remedy."""
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from llm.keys import key, without_keys
-from llm.providers import KEYLESS, OFFLINE, ROLES, Cost, Policies, Provider, Providers
+from llm.keys import without_keys
+from llm.providers import Providers
+from llm.providers_check import keys_missing, unusable
 from llm.settings import SHIPPED_PROVIDERS
+from llm.yaml_places import Problem, inside_itself, keys_written_down, line_of, repeated
 from runtime.errors import ConfigurationProblem
+from runtime.secret_store.store import SecretStore, open_secrets
+
+# Where, what, and what to do about it.
+Found = tuple[tuple[str | int, ...], str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to change, and where. It does not repeat the value that stands there: it may be a key."""
-
-    line: int
-    what: str
-    remedy: str
-
-
-def read_providers(path: Path) -> Providers:
+def read_providers(
+    path: Path, secrets: SecretStore | None = None, *, look_for_keys: bool = True
+) -> Providers:
     """Return the checked file. The shipped one may be missing (an installed package): nothing configured.
+
+    Args:
+        path: the file.
+        secrets: where its keys must be; as the settings say when not given. It may block.
+        look_for_keys: a key that is not there is a problem.
 
     Raises:
         ConfigurationProblem: with all problems in the message and as `detail["problems"]`.
+        Unavailable: `secrets_unavailable`, nobody can tell whether the keys are there.
     """
     if path == SHIPPED_PROVIDERS and not path.exists():
         return Providers()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise problems_in(
-            path, [Problem(1, f"cannot be read ({type(exc).__name__})", "set PROVIDERS_FILE")]
-        ) from exc
+        missing = "write it, or set PROVIDERS_FILE to another one"
+        remedy = "save it as UTF-8" if isinstance(exc, UnicodeDecodeError) else missing
+        raise problems_in(path, [Problem(1, f"cannot be read ({type(exc).__name__})", remedy)]) from exc
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -47,16 +52,34 @@ def read_providers(path: Path) -> Providers:
         what = f"is not YAML: {getattr(exc, 'problem', None) or 'it cannot be parsed'}"
         line = mark.line + 1 if mark else 1
         raise problems_in(path, [Problem(line, what, "check indentation, colons and quotes")]) from None
-    found = [*_repeated(root), *_keys_written_down(root)]
+    if (line := inside_itself(root)) is not None:
+        remedy = "write it out instead of naming it by `*`"
+        raise problems_in(path, [Problem(line, "this part contains itself", remedy)])
+    found = [*repeated(root), *keys_written_down(root)]
     try:
         providers = Providers.model_validate(data if data is not None else {})
     except ValidationError as exc:
         found += [_wrong(root, dict(error)) for error in exc.errors(include_input=False, include_url=False)]
         raise problems_in(path, found) from None
-    found += _unusable(providers, root)
+    found += unusable(providers, root)
+    if look_for_keys:
+        found += keys_missing(providers, root, secrets or open_secrets())
     if found:
         raise problems_in(path, found)
     return providers
+
+
+def keys_wanted(path: Path) -> dict[str, list[str]]:
+    """Return the names of the keys that enabled deployments want, each with those deployments.
+
+    Raises:
+        ConfigurationProblem: the file has problems besides missing keys.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name, provider in read_providers(path, look_for_keys=False).enabled().items():
+        if provider.key_name is not None:
+            wanted.setdefault(provider.key_name, []).append(name)
+    return wanted
 
 
 def problems_in(path: Path, problems: list[Problem]) -> ConfigurationProblem:
@@ -69,25 +92,10 @@ def problems_in(path: Path, problems: list[Problem]) -> ConfigurationProblem:
     return ConfigurationProblem("\n".join(lines), code="bad_providers", detail={"problems": listed})
 
 
-def problem_at(path: Path, where: tuple[Any, ...], what: str, remedy: str) -> ConfigurationProblem:
-    """Return an error about one place of a file that was read before."""
+def problems_at(path: Path, found: Sequence[Found]) -> ConfigurationProblem:
+    """Return one error about places of a file that was read before."""
     root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    return problems_in(path, [Problem(line_of(root, where), what, remedy)])
-
-
-def line_of(root: yaml.Node | None, where: tuple[Any, ...]) -> int:
-    """Return the line, from 1, of the deepest part of a path that exists in the document."""
-    node, line = root, 1
-    for step in where:
-        found = None
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = (node.value[step], node.value[step])
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line
+    return problems_in(path, [Problem(line_of(root, where), what, remedy) for where, what, remedy in found])
 
 
 def _wrong(root: yaml.Node | None, error: dict[str, Any]) -> Problem:
@@ -103,115 +111,92 @@ def _wrong(root: yaml.Node | None, error: dict[str, Any]) -> Problem:
         near = get_close_matches(name, known, 1)
         remedy = f"did you mean `{near[0]}`?" if near else f"use one of {', '.join(known)}"
         return Problem(line, f"`{path}` is not known", remedy.rstrip("?") if near else remedy)
-    remedy = _REMEDIES.get(name, "correct the value")
+    word = next((step for step in reversed(where) if isinstance(step, str)), "")
+    known_word = word != "kind" or where[:1] == ("providers",)
+    remedy = (_REMEDIES.get(word) if known_word else None) or _to_write(where, error)
     return Problem(line, f"`{path}` is not valid: {error['msg']}", remedy)
 
 
+def _to_write(where: tuple[Any, ...], error: dict[str, Any]) -> str:
+    """Return what to write instead, by what kind of value is wanted."""
+    told, context = str(error["type"]), error.get("ctx", {})
+    if where[:1] == ("routing",) and len(where) == 2:  # noqa: PLR2004  the route itself
+        return f"write the deployments in the order of asking, such as `{where[-1]}: [gpt, claude]`"
+    if told == "literal_error":
+        return f"write one of {context['expected']}"
+    if bounds := [f"{_BOUNDS[name]} {context[name]}" for name in _BOUNDS if name in context]:
+        return f"write a value {' and '.join(bounds)}"
+    if told == "value_error":
+        return "correct one of the two"
+    return next((words for kind, words in _KINDS.items() if told.startswith(kind)), "write another value")
+
+
+_BOUNDS = {
+    "gt": "above",
+    "ge": "of at least",
+    "lt": "below",
+    "le": "of at most",
+    "min_length": "of a length of at least",
+    "max_length": "of a length of at most",
+    "max_digits": "with as many digits at most as",
+    "decimal_places": "with as many decimals at most as",
+}
+# What pydantic's errors begin with, by the kind of value that they want.
+_KINDS = {
+    "int": "write a whole number, such as 10",
+    "float": "write a number, such as 2.5",
+    "finite": "write a number, such as 2.5",
+    "decimal": "write a number, such as 2.5",
+    "bool": "write true or false",
+    "string": "write a text, in quotes if it looks like a number",
+    "tuple": "write a list, such as [a, b]",
+    "list": "write a list, such as [a, b]",
+    "dict": "write `name: value` lines indented below, or `{}` for none",
+    "model": "write `name: value` lines indented below, or leave the line out",
+}
 _REMEDIES = {
     "kind": "name a LiteLLM provider such as openai, anthropic, deepseek or ollama, or openai_compatible",
-    "key_env": "write the NAME of the environment variable that holds the key, never the key",
+    "key_name": "write the NAME of the secret that holds the key, such as OPENAI_API_KEY, never the key",
     "base_url": "write the address as http(s)://host/v1, without a user or a password",
     "input_per_million": "write US dollars per million tokens with up to four decimals",
     "output_per_million": "write US dollars per million tokens with up to four decimals",
     "cached_input_per_million": "write US dollars per million tokens with up to four decimals",
     "enabled": "write true or false",
+    "mode": "write shadow (only tells what it would do) or answer",
+    "similarity": "write the least cosine of two questions, from 0.5 to 1, such as 0.95",
+    "entries": "write how many questions per owner are compared, from 1 to 100000",
+    "review_share": "write a share from 0 to 1, such as 0.1",
+    "review_usd_per_day": "write US dollars with up to four decimals",
+    "language": "write two letters such as de, or a list of them",
+    "routing": "write `role: [names in the order of asking]`",
     "providers": "write `name:` lines with their settings indented below, or `{}` for none",
 }
 
 
-def _known(where: tuple[Any, ...]) -> Mapping[str, Any]:
-    """Return the words that may stand at a place."""
-    match where:
-        case ():
-            return Providers.model_fields
-        case ("providers", _):
-            return Provider.model_fields
-        case ("providers", _, "cost"):
-            return Cost.model_fields
-        case ("policies",):
-            return Policies.model_fields
-        case ("routing",):
-            return dict.fromkeys(("default", *ROLES))
-        case _:
-            return {"a name of small letters, digits, `.`, `_` and `-`": None}
+def _known(where: tuple[Any, ...]) -> list[str]:
+    """Return the words that may stand at a place, as the models of the file say."""
+    kind: Any = Providers
+    for step in where:
+        kind = _inside(kind, step)
+    kind = _part(kind)
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    if get_origin(kind) is dict and get_origin(get_args(kind)[0]) is Literal:
+        return [str(each) for each in get_args(get_args(kind)[0])]
+    return ["a name of small letters, digits, `.`, `_` and `-`"]
 
 
-def _unusable(providers: Providers, root: yaml.Node | None) -> Iterator[Problem]:
-    """Yield what is well-formed and still cannot work."""
-    for name, provider in providers.providers.items():
-        where = ("providers", name)
-        if name == OFFLINE:
-            yield Problem(
-                line_of(root, where), "`offline` is the built-in model's name", "choose another name"
-            )
-        if provider.kind == "openai_compatible" and provider.base_url is None:
-            yield Problem(
-                line_of(root, where), f"`{name}` has no address", "add a line `base_url: http://...`"
-            )
-        if provider.kind not in KEYLESS and provider.key_env is None:
-            what = f"`{name}` names no key"
-            yield Problem(
-                line_of(root, where), what, "add a line `key_env:` with an environment variable's name"
-            )
-        elif provider.enabled and provider.key_env and key(provider.key_env) is None:
-            what = f"the environment variable {provider.key_env} of `{name}` is not set"
-            remedy = f"export {provider.key_env}, put it into .env, or write `enabled: false`"
-            yield Problem(line_of(root, (*where, "key_env")), what, remedy)
-        for option in provider.options:
-            if re.search(r"(?i)key|secret|password|credential|token$", option):
-                what = f"`{name}` has the option `{option}`, which looks like a secret"
-                remedy = "name an environment variable with `key_env:` instead"
-                yield Problem(line_of(root, (*where, "options", option)), what, remedy)
-    for role, listed in providers.routing.items():
-        yield from _unroutable(providers, role, listed, root)
+def _inside(kind: Any, step: Any) -> Any:
+    """Return what a model, a mapping or a list of the file holds at a step."""
+    kind = _part(kind)
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return kind.model_fields[step].annotation if step in kind.model_fields else kind
+    arguments = get_args(kind)
+    return arguments[1 if get_origin(kind) is dict else 0] if arguments else kind
 
 
-def _unroutable(
-    providers: Providers, role: str, listed: tuple[str, ...], root: yaml.Node | None
-) -> Iterator[Problem]:
-    if not listed:
-        remedy = "remove the line to use `default`, or write [offline]"
-        yield Problem(line_of(root, ("routing", role)), f"`routing.{role}` is empty", remedy)
-    if OFFLINE in listed and len(listed) > 1:
-        # A fallback from a paid model to a toy would hide the outage behind a poor answer.
-        remedy = "write [offline] alone, or leave it out"
-        yield Problem(
-            line_of(root, ("routing", role)), f"`routing.{role}` mixes `offline` with others", remedy
-        )
-    for index, name in enumerate(listed):
-        if name != OFFLINE and name not in providers.providers:
-            near = get_close_matches(name, providers.providers, 1)
-            remedy = f"did you mean `{near[0]}`" if near else f"add `{name}` under `providers`"
-            what = f"`routing.{role}` names `{name}`, which is no provider"
-            yield Problem(line_of(root, ("routing", role, index)), what, remedy)
-
-
-def _repeated(node: yaml.Node | None) -> Iterator[Problem]:
-    """Yield keys that stand twice: YAML keeps the last one and says nothing."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for name, value in node.value:
-            if name.value in seen:
-                what = f"`{name.value}` stands here a second time"
-                yield Problem(name.start_mark.line + 1, what, "remove one of the two")
-            seen.add(name.value)
-            yield from _repeated(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _repeated(value)
-
-
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(?:(?:sk|pk|gsk|xai)-|AKIA|AIza|(?:ghp|hf)_)[A-Za-z0-9_-]{12,}")
-
-
-def _keys_written_down(node: yaml.Node | None) -> Iterator[Problem]:
-    """Yield values that look like keys. The value itself is not repeated."""
-    if isinstance(node, yaml.ScalarNode) and _LOOKS_LIKE_A_KEY.search(str(node.value)):
-        remedy = "put it into an environment variable that `key_env:` names, and replace it: it was on disk"
-        yield Problem(node.start_mark.line + 1, "a value looks like a key", remedy)
-    elif isinstance(node, yaml.MappingNode):
-        for _, value in node.value:
-            yield from _keys_written_down(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _keys_written_down(value)
+def _part(kind: Any) -> Any:
+    """Return the model of one that may be missing (`Cost | None`)."""
+    if get_origin(kind) not in {Union, UnionType}:
+        return kind
+    return next(each for each in get_args(kind) if each is not type(None))

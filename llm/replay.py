@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llm.backend import Reply
+from runtime.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,13 @@ def restored(kept: dict[str, Any]) -> "Response":
     from dspy._vendor.lm15.serde import response_from_dict
 
     return replace(response_from_dict(kept), provider_data=kept.get("metadata"))
+
+
+def without_secrets(reply: Reply) -> Reply:
+    """Return an answer without known secrets: what a program sees is what a replay will show it again."""
+    kept = recorded(reply)
+    clean = masked(kept)
+    return reply if clean is kept else replace(reply, response=restored(clean))
 
 
 def events_of(response: "Response") -> "Iterator[StreamEvent]":

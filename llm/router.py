@@ -1,217 +1,266 @@
-"""LiteLLM's Router as a backend: the only file that imports litellm.
+"""Who is asked, and who next: the walk through a role's deployments, with one answer and one honest bill.
 
-The Router asks one deployment at a time, holds its connections and leaves it alone after failures (cooldown).
-The order of a role's deployments is walked here and not by the Router's own fallbacks: those raise the first
-error instead of the telling one, fall back on refusals, and merge the usage of two deployments into one bill.
+LiteLLM's own fallbacks raise the first error instead of the telling one, fall back on refusals, and merge the
+usage of two deployments into one bill; so the walk is ours.
 """
 
-import asyncio
-import logging
-import os
-import warnings
-from collections.abc import AsyncGenerator, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
 
-from llm.backend import Reply
-from llm.deployments import Deployment, deployment_of, model_list_entry, router_id, unknown_kinds
-from llm.errors import StreamCut, elsewhere, sentence
-from llm.prices import cost, rounded
-from llm.providers import Providers
-from llm.providers_file import problem_at
+from llm.asking import Asker
+from llm.backend import Reply, Vector
+from llm.bounds import most, most_for_text
+from llm.deployments import Deployment
+from llm.errors import ModelRateLimited, ModelUnavailable, RoleDown, elsewhere, sentence
+from llm.health import Health
+from llm.providers import EMBEDDER, OFFLINE, Providers
 from llm.router_errors import cut, from_litellm, worst
-from llm.wire import StreamReader, arguments, response_of, usage_of
+from llm.routing import Hints, Wanted, chain_of, order_of
+from runtime.clock import utcnow
+from runtime.errors import MillraceError
+from runtime.secret_store.store import SecretStore
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from dspy._vendor.lm15.types import StreamEvent
-    from dspy.lm15 import Request, Response
+    from dspy.lm15 import Request
 
-    from runtime.errors import MillraceError
-
-# Warnings inside LiteLLM's calls: by pydantic about its models, by aiohttp about prompts over 1 MB. Where
-# warnings are errors (in tests), they break a stream off, so tests that use LiteLLM must ignore them too.
-NOISE = (
-    r"Accessing the 'model_(computed_)?fields' attribute",
-    r"Item '\w+' on TypedDict class",
-    r"Sending a large body directly",
-)
-
-# LiteLLM's own timeout should fire first, because only that one counts towards the cooldown.
-_GRACE_SECONDS = 1.0
+_Answer = TypeVar("_Answer", Reply, Vector)
 
 
 class RouterBackend:
-    """Answers roles from configured deployments, each asked once, in their order, without retries.
+    """Answers roles from configured deployments, each asked once, without retries.
 
     Args:
         providers: the checked file.
         path: where it was read, for problems that only LiteLLM can see.
-        chains: role -> names of enabled deployments, in order.
+        secrets: where the keys are.
+        health: what is known of the deployments; it outlives this backend when the file is changed.
 
     Raises:
         ConfigurationProblem: a `kind` is not known to LiteLLM.
     """
 
-    def __init__(self, providers: Providers, path: Path, chains: Mapping[str, tuple[str, ...]]) -> None:
-        litellm = _litellm()
-        for name in unknown_kinds(litellm, providers):
-            remedy = "use a name of LiteLLM's provider list, or openai_compatible with a base_url"
-            where = ("providers", name, "kind")
-            raise problem_at(path, where, f"LiteLLM does not know the kind of `{name}`", remedy)
-        self._litellm = litellm
-        self._chains = dict(chains)
-        self._policies = providers.policies
-        enabled = providers.enabled()
-        self._deployments = {name: deployment_of(litellm, name, one) for name, one in enabled.items()}
-        self._router = litellm.Router(
-            model_list=[model_list_entry(one, providers.policies) for one in self._deployments.values()],
-            num_retries=0,
-            allowed_fails=providers.policies.allowed_fails,
-            cooldown_time=providers.policies.cooldown_seconds,
-            timeout=providers.policies.timeout_seconds,
-        )
+    def __init__(self, providers: Providers, path: Path, secrets: SecretStore, health: Health) -> None:
+        self.providers = providers
+        self.health = health
+        self._asker = Asker(providers.policies, secrets)
+        self.deployments = self._asker.deployments(providers, path)
 
-    async def complete(self, role: str, request: "Request") -> Reply:
-        """Return the first whole answer of the role's deployments."""
-        failures: list[MillraceError] = []
-        for deployment in self._chain(role):
-            try:
-                async with asyncio.timeout(self._policies.timeout_seconds + _GRACE_SECONDS):
-                    raw = await self._ask(deployment, request, streamed=False)
-                return self._reply(deployment, raw, request)
-            except Exception as exc:  # noqa: BLE001  every foreign error is translated
-                self._note(failures, exc, deployment)
-        raise worst(failures) from None
+    def most(self, role: str, request: "Request", wanted: Wanted | None = None) -> "Decimal | MillraceError":
+        """Return the most that a request can cost at the dearest deployment that its role may ask."""
+        names = self._names(role, wanted)
+        return most(request, {name: self.deployments[name].ceiling for name in names})
 
-    async def stream(self, role: str, request: "Request") -> "AsyncGenerator[StreamEvent | Reply]":
+    async def complete(self, role: str, request: "Request", hints: Hints = Hints()) -> Reply:  # noqa: B008  frozen
+        """Return the first whole answer of the role's deployments.
+
+        Raises:
+            ModelError: the most telling failure; `RoleDown` when nobody could even be asked.
+        """
+        turns = _Turns(self, role, order_of(self.providers, role, request, hints))
+        return await self._first(turns, lambda deployment: self._asker.whole(deployment, request))
+
+    async def stream(
+        self,
+        role: str,
+        request: "Request",
+        hints: Hints = Hints(),  # noqa: B008  frozen
+    ) -> "AsyncGenerator[StreamEvent | Reply]":
         """Yield the events of the first deployment that begins to answer, then the `Reply`.
 
         After the first piece was passed on, nobody else is asked: the reader has half an answer already.
         """
-        failures: list[MillraceError] = []
-        for deployment in self._chain(role):
-            begun = False
+        turns = _Turns(self, role, order_of(self.providers, role, request, hints))
+        while (deployment := await turns.next()) is not None:
+            begun, reply = False, None
+            since = perf_counter()
             try:
-                async with aclosing(self._stream_of(deployment, request)) as items:
+                async with aclosing(self._asker.streamed(deployment, request)) as items:
                     async for item in items:
                         begun = True
+                        if isinstance(item, Reply):
+                            reply = item
+                            self.health.answered(deployment.name, reply, (perf_counter() - since) * 1000)
                         yield item
             except Exception as exc:  # noqa: BLE001  every foreign error is translated
                 if begun:
-                    raise cut(from_litellm(exc, deployment.name, self._keys()), deployment.name) from None
-                self._note(failures, exc, deployment)
+                    error = cut(from_litellm(exc, deployment.name), deployment.name)
+                    self.health.failed(deployment.name, error)
+                    raise error from None
+                turns.failed(deployment, exc)
             else:
                 return
-        raise worst(failures) from None
+            finally:
+                self._give_back(deployment, reply)
+        raise turns.verdict() from None
 
-    def supports(self, role: str) -> frozenset[str]:
+    def supports(self, role: str, wanted: Wanted | None = None) -> frozenset[str]:
         """Return what all of a role's deployments can do, in the words of `supports` in the file."""
-        return frozenset.intersection(*(deployment.supports for deployment in self._chain(role)))
-
-    async def cooling_down(self) -> dict[str, float]:
-        """Return the deployments that are left alone at the moment, with their cooldown in seconds."""
-        names = {router_id(name): name for name in self._deployments}
-        seen = self._router.cooldown_cache
-        found = await seen.async_get_active_cooldowns(list(names), parent_otel_span=None)
-        return {names[known]: float(entry["cooldown_time"]) for known, entry in found or ()}
-
-    async def close(self) -> None:
-        """Close the connections. They are LiteLLM's, shared by every router of the process."""
-        self._router.discard()
-        await self._litellm.close_litellm_async_clients()
-        self._litellm.in_memory_llm_clients_cache.flush_cache()
-
-    async def _stream_of(
-        self, deployment: Deployment, request: "Request"
-    ) -> "AsyncGenerator[StreamEvent | Reply]":
-        reader = StreamReader(request, deployment.model)
-        start: StreamEvent | None = None
-        patience = self._policies.timeout_seconds + _GRACE_SECONDS
-        async with asyncio.timeout(patience):
-            source = await self._ask(deployment, request, streamed=True)
-        try:
-            while (chunk := await _next(source, patience)) is not None:
-                for event in reader.events(chunk):
-                    if event.type == "start":
-                        start = event
-                        continue
-                    if start is not None:  # held back, so that a stream that breaks before its first word
-                        yield start  # can still be asked of the next deployment
-                        start = None
-                    yield event
-                patience = self._policies.idle_seconds
-        finally:
-            await source.aclose()
-        if not reader.ended(source.chunks):
-            detail = {"deployment": deployment.name}
-            raise StreamCut(sentence("the stream ended before the answer did", detail), detail=detail)
-        if start is not None:
-            yield start
-        yield reader.end(source.chunks)
-        yield self._priced(deployment, reader.response(), reader.reported(source.chunks))
-
-    async def _ask(self, deployment: Deployment, request: "Request", *, streamed: bool) -> Any:
-        return await self._router.acompletion(
-            **arguments(request, deployment, streamed=streamed),
-            model=deployment.name,
-            num_retries=0,
-            disable_fallbacks=True,
+        return frozenset.intersection(
+            *(self.deployments[name].supports for name in self._names(role, wanted))
         )
 
-    def _reply(self, deployment: Deployment, raw: Any, request: "Request") -> Reply:
-        reported = getattr(raw, "usage", None)
-        response = response_of(raw, request, deployment.model, usage_of(reported))
-        return self._priced(deployment, response, reported)
+    def cooling_down(self) -> dict[str, float]:
+        """Return the deployments that are left alone at the moment, each with the seconds that remain."""
+        rests = {name: self.health.breaker.rest(name) for name in self.deployments}
+        return {name: seconds for name, seconds in rests.items() if seconds > 0}
 
-    def _priced(self, deployment: Deployment, response: "Response", reported: Any) -> Reply:
-        known = cost(response.usage, deployment.price)
-        if known is None and deployment.tiered and response.usage.output_tokens is not None:
-            provider = deployment.provider
-            computed = sum(
-                self._litellm.cost_per_token(
-                    model=provider.model, custom_llm_provider=provider.kind, usage_object=reported
-                )
-            )
-            known = rounded(computed) if computed else None  # zero is how LiteLLM says that it does not know
-        return Reply(response, deployment.name, response.model, known)
+    async def probe(self, name: str) -> bool:
+        """Ask a deployment for one token, outside of any run, and return whether it answered."""
+        from dspy.lm15 import Config, Message, Request
 
-    def _chain(self, role: str) -> list[Deployment]:
-        return [self._deployments[name] for name in self._chains[role]]
+        deployment = self.deployments.get(name)
+        if deployment is None:
+            return False
+        asked = Request(model=deployment.model, messages=(Message.user("ping"),), config=Config(max_tokens=1))
+        since = perf_counter()
+        reply: Reply | Vector
+        try:
+            if name in self.providers.chain(EMBEDDER):
+                reply = await self._asker.embedded(deployment, "ping")
+            else:
+                reply = await self._asker.whole(deployment, asked)
+        except Exception as exc:  # noqa: BLE001  every foreign error is translated
+            self.health.failed(name, from_litellm(exc, name))
+            return False
+        self.health.answered(name, reply, (perf_counter() - since) * 1000)
+        return True
 
-    def _keys(self) -> list[str]:
-        return [deployment.key for deployment in self._deployments.values() if deployment.key]
+    def most_for(self, text: str) -> "Decimal | MillraceError":
+        """Return the most that the vector of a text can cost."""
+        (name,) = self.providers.chain(EMBEDDER)
+        return most_for_text(text, name, self.deployments[name].ceiling)
 
-    def _note(self, failures: "list[MillraceError]", exc: Exception, deployment: Deployment) -> None:
+    async def embed(self, text: str) -> Vector:
+        """Return the vector of a text.
+
+        Raises:
+            ModelError: as `complete`.
+        """
+        turns = _Turns(self, EMBEDDER, self.providers.chain(EMBEDDER))
+        return await self._first(turns, lambda deployment: self._asker.embedded(deployment, text))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._asker.close()
+
+    async def _first(self, turns: "_Turns", ask: "Callable[[Deployment], Awaitable[_Answer]]") -> "_Answer":
+        """Return the first whole answer; each deployment gives back the place that it had."""
+        while (deployment := await turns.next()) is not None:
+            answer: _Answer | None = None
+            since = perf_counter()
+            try:
+                answer = await ask(deployment)
+            except Exception as exc:  # noqa: BLE001  every foreign error is translated
+                turns.failed(deployment, exc)
+            finally:
+                self._give_back(deployment, answer)
+            if answer is not None:
+                self.health.answered(deployment.name, answer, (perf_counter() - since) * 1000)
+                return answer
+        raise turns.verdict() from None
+
+    def _names(self, role: str, wanted: Wanted | None) -> list[str]:
+        return [name for name in chain_of(self.providers, role, wanted) if name != OFFLINE]
+
+    def _give_back(self, deployment: Deployment, reply: Reply | Vector | None) -> None:
+        usage = reply.usage if reply is not None else None
+        tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage is not None else 0
+        self.health.limiter.give_back(deployment.name, tokens, reply.cost_usd if reply is not None else None)
+
+
+class _Turns:
+    """The deployments of one call in the order of asking; a busy one comes last, once it has a place."""
+
+    def __init__(self, backend: RouterBackend, role: str, order: Sequence[str]) -> None:
+        self._backend = backend
+        self._role = role
+        self._left = deque(order)
+        self._busy: list[str] = []
+        self._asked = 0
+        self._failures: list[MillraceError] = []
+
+    async def next(self) -> Deployment | None:
+        """Return who is asked next, with a place taken for the call; none when nobody is left."""
+        policies, limiter = self._backend.providers.policies, self._backend.health.limiter
+        if policies.fallbacks is not None and self._asked > policies.fallbacks:
+            return None
+        while self._left:
+            name = self._left.popleft()
+            if (refusal := self._refusal(name)) is not None:
+                self._failures.append(refusal)
+            elif limiter.take(name):
+                return self._turn(name)
+            else:
+                self._busy.append(name)
+        if self._busy:
+            if (free := await limiter.wait(self._busy, policies.timeout_seconds)) is not None:
+                self._busy.remove(free)
+                return self._turn(free)
+            self._failures += [_busy(name, policies.timeout_seconds) for name in self._busy]
+            self._asked += 1  # it was tried, for as long as a call may take
+            self._busy.clear()
+        return None
+
+    def failed(self, deployment: Deployment, exc: Exception) -> None:
         """Remember a failure, or raise it when no other deployment could do better."""
-        error = from_litellm(exc, deployment.name, self._keys())
+        error = from_litellm(exc, deployment.name)
+        self._backend.health.failed(deployment.name, error)
         if not elsewhere(error):
             raise error from None
-        failures.append(error)
+        self._failures.append(error)
+
+    def verdict(self) -> MillraceError:
+        """Return the error of the whole call, once everybody has failed or could not be asked."""
+        if self._asked:
+            return worst(self._failures)
+        return _role_down(self._role, self._failures)
+
+    def _turn(self, name: str) -> Deployment:
+        self._asked += 1
+        return self._backend.deployments[name]
+
+    def _refusal(self, name: str) -> ModelUnavailable | None:
+        """Return why a deployment is not asked now, if so."""
+        health = self._backend.health
+        if name in health.switched_off:
+            return _unasked(name, "switched off", "model_switched_off", None)
+        if (seconds := health.breaker.rest(name)) > 0:
+            return _unasked(name, "left alone after failures", "model_cooling_down", seconds)
+        if health.limiter.over_budget(name):
+            return _unasked(name, "its money for today is spent", "model_over_budget", _until_midnight())
+        return None
 
 
-async def _next(source: Any, seconds: float) -> Any:
-    """Return the next chunk of a stream, none at its end."""
-    async with asyncio.timeout(seconds):
-        return await anext(source, None)
+def _unasked(name: str, words: str, code: str, seconds: float | None) -> ModelUnavailable:
+    detail = {"deployment": name} | ({} if seconds is None else {"retry_after": round(seconds, 3)})
+    return ModelUnavailable(sentence(words, detail), code=code, detail=detail)
 
 
-def _litellm() -> Any:
-    """Import LiteLLM (seconds, 190 MB) with all off that reaches out, prints or loads files by itself."""
-    # Without the first, its import asks the network three times; without the second, it loads a `.env`.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    import litellm
-    import openai.resources  # noqa: F401  else the first call imports it: a second in which the loop stands still
+def _busy(name: str, seconds: float) -> ModelRateLimited:
+    detail = {"deployment": name}
+    words = f"its limits left no place for {seconds:g} s"
+    return ModelRateLimited(sentence(words, detail), code="model_busy", detail=detail)
 
-    for message in NOISE:
-        warnings.filterwarnings("ignore", message=message)
-    litellm.telemetry = False
-    litellm.suppress_debug_info = True
-    litellm.turn_off_message_logging = True
-    litellm.expose_router_debug_in_errors = False
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
-        # They log prompts, and at error level what the provider said, keys included.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return litellm
+
+def _role_down(role: str, failures: Sequence[MillraceError]) -> MillraceError:
+    """Return the error for a role of which nobody may be asked now: a run can wait for one of them."""
+    waits = [seconds for error in failures if (seconds := error.detail.get("retry_after")) is not None]
+    reasons = {str(error.detail.get("deployment")): error.code for error in failures}
+    detail = {"role": role, "deployments": reasons} | ({"retry_after": min(waits)} if waits else {})
+    told = ", ".join(f"{name} ({code})" for name, code in reasons.items()) or "none is enabled"
+    when = f"; try again in {min(waits):g} s" if waits else ""
+    return RoleDown(f"nobody can answer the role `{role}` now: {told}{when}", detail=detail)
+
+
+def _until_midnight() -> float:
+    now = utcnow()
+    tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (tomorrow - now).total_seconds()

@@ -1,46 +1,47 @@
 """LiteLLM's exceptions made ours. What a provider wrote is logged at debug, keys masked, and stays there."""
 
+import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from llm.errors import BadModelAnswer, ModelTimeout, ModelUnavailable, StreamCut, classify, sentence
+from llm.errors import BadModelAnswer, ModelTimeout, StreamCut, classify, sentence
 from llm.keys import without_keys
 from runtime.errors import MillraceError
 
 _log = logging.getLogger(__name__)
 
-# In the causes of LiteLLM's `InternalServerError` when the server said 200 and then something unreadable.
+# In the causes of what LiteLLM raises when the server said 200 and then something unreadable.
 _UNREADABLE = ("JSONDecodeError", "ValidationError", "KeyError", "IndexError")
-_UNREADABLE_WORDS = ("Empty or invalid response", "is not a list", "Unable to get json response")
+_UNREADABLE_WORDS = (
+    *("Empty or invalid response", "is not a list", "Unable to get json response"),
+    "a response with no 'choices'",
+)
 
 
-def from_litellm(exc: Exception, deployment: str, keys: Iterable[str]) -> MillraceError:
+def from_litellm(exc: Exception, deployment: str) -> MillraceError:
     """Return our error for what a call to one deployment raised.
 
     Args:
-        exc: what LiteLLM, its Router or our own timeout raised.
+        exc: what LiteLLM or our own timeout raised.
         deployment: who was asked.
-        keys: to be masked in the debug log.
     """
     if isinstance(exc, MillraceError):
         return exc
     if _log.isEnabledFor(logging.DEBUG):
-        said = without_keys(str(exc), keys)[:500]
+        said = without_keys(str(exc))[:500]
         _log.debug("deployment %s failed with %s: %s", deployment, type(exc).__name__, said)
     detail: dict[str, Any] = {"deployment": deployment}
     if isinstance(exc, TimeoutError):
         return ModelTimeout(sentence("no answer in time", detail), detail=detail)
-    if type(exc).__name__ == "RouterRateLimitError":
-        detail["retry_after"] = float(getattr(exc, "cooldown_time", 0) or 0)
-        words = "left alone after failures"
-        return ModelUnavailable(sentence(words, detail), code="model_cooling_down", detail=detail)
     if _unreadable(exc):
         return BadModelAnswer(
             sentence("the server sent an answer that cannot be read", detail), detail=detail
         )
     from dspy.clients.engines.litellm_errors import to_lm15_error
 
+    if getattr(exc, "body", None) is None and (told := _told_in(str(exc))) is not None:
+        vars(exc)["body"] = told
     canonical = to_lm15_error(exc)
     if getattr(canonical, "retry_after", None) is None and hasattr(canonical, "retry_after"):
         canonical.retry_after = _retry_after(exc)
@@ -78,12 +79,22 @@ def _unreadable(exc: BaseException) -> bool:
     while cause is not None:
         if type(cause).__name__ in _UNREADABLE:
             return True
-        if type(exc).__name__ == "InternalServerError" and any(
+        if type(exc).__name__ in {"InternalServerError", "APIError"} and any(
             words in str(cause) for words in _UNREADABLE_WORDS
         ):
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def _told_in(message: str) -> dict[str, Any] | None:
+    """Return the error that a provider told as JSON, which LiteLLM's own HTTP client keeps in its message."""
+    try:
+        told = json.loads(message[message.index("{") :])
+    except ValueError:
+        return None
+    error = told.get("error") if isinstance(told, dict) else None
+    return error if isinstance(error, dict) else None
 
 
 def _retry_after(exc: Exception) -> float | None:

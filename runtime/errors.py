@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from runtime.masking import masked
+
 
 class MillraceError(Exception):
     """What went wrong, in a sentence that says what to change.
@@ -9,7 +11,7 @@ class MillraceError(Exception):
     All data is in `args`, so the error survives pickling (Prefect stores exceptions in states).
 
     Args:
-        message: for people; never holds a secret, a prompt or an answer.
+        message: for people; never holds a prompt or an answer. Known secrets are masked.
         code: stable and machine-readable, `snake_case`; defaults to the class's own.
         retryable: whether the same call may succeed later without a change.
         detail: small JSON-ready facts (a field's name, a limit).
@@ -25,6 +27,7 @@ class MillraceError(Exception):
         retryable: bool | None = None,
         detail: dict[str, Any] | None = None,
     ) -> None:
+        message, detail = masked(message), masked(detail)
         super().__init__(message, code, retryable, detail)
         self.message = message
         self.code = code or type(self).code
@@ -39,6 +42,25 @@ class BadInput(MillraceError):
     """The request itself cannot be served; sending it again unchanged will not help."""
 
     code = "bad_input"
+
+
+class NotAuthenticated(MillraceError):
+    """Nobody knows who calls: there is no credential, or it is not good any more."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(MillraceError):
+    """The caller is known and may not do this."""
+
+    code = "not_allowed"
+
+
+class TooMany(MillraceError):
+    """More than a limit allows; `detail["retry_after"]` tells in how many seconds there is room again."""
+
+    code = "too_many_requests"
+    retryable = True
 
 
 class NotFound(MillraceError):

@@ -31,6 +31,7 @@ QUIET = {
     "dspy": logging.ERROR,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
+    "optuna": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "uvicorn.access": logging.WARNING,
     "websockets": logging.WARNING,

@@ -1,5 +1,6 @@
 """What a log line must not hold: secrets at no level, prompts and answers not at info and above."""
 
+import logging
 import re
 import traceback
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,8 @@ from typing import Any
 
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
-GONE = "[redacted]"
+from runtime.masking import GONE, masked
+
 SECRET = re.compile(
     r"(^|[_-])(api_?key|authorization|cookie|credentials?|passw(or)?d|private_key|secret|token)$",
     re.IGNORECASE,
@@ -37,11 +39,23 @@ def told_safely(exc_info: ExcInfo) -> str:
     return "\n".join(_lines(exc_info[1], exc_info[2]))
 
 
+class WithoutSecrets(logging.Filter):
+    """For handlers that are not ours (Prefect's, which sends lines to its server): masks what they format."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take known secrets out of the message, and tell an exception as safely as our own log does."""
+        record.msg, record.args = IN_TEXT.sub(GONE, masked(record.getMessage())), None
+        if record.exc_info and record.exc_info[0] is not None:
+            # A formatter takes the text that is there already.
+            record.exc_text = IN_TEXT.sub(GONE, masked(told_safely(record.exc_info)))
+        return True
+
+
 def _clean(key: str, value: Any, hidden: tuple[re.Pattern[str], ...]) -> Any:
     if value is not None and any(pattern.search(key) for pattern in hidden):
         return GONE
     if isinstance(value, str):
-        return IN_TEXT.sub(GONE, value)
+        return IN_TEXT.sub(GONE, masked(value))
     if isinstance(value, Mapping):
         return {name: _clean(str(name), inner, hidden) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,1 +1,1 @@
-"""The only door to the outside world for agents: for now, documents."""
+"""The only door to the outside world for agents: documents, and a line in a file."""

@@ -10,17 +10,21 @@ from fastapi import APIRouter, File, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bodies import StrictRoute
-from api.caller import CallerNow
+from api.caller import Caller, needs
 from api.openapi import errors
 from api.paging import NEXT_CURSOR, Cursor, Limit
 from api.problems import invalid
 from api.resources import ResourcesNow
 from contracts.analysis import MAX_FILE_BYTES
-from database import files as store
+from contracts.people import Scope
 from database.engine import WriteSession
+from database.talk import files as store
 from runtime.errors import BadInput
 
 router = APIRouter(prefix="/files", tags=["files"], route_class=StrictRoute)
+
+Reader = Annotated[Caller, needs(Scope.FILES_READ)]
+Writer = Annotated[Caller, needs(Scope.FILES_WRITE)]
 
 MAX_NAME_CHARS = 200
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
@@ -67,7 +71,7 @@ class _Upload(BaseModel):
     responses=errors("bad_request", "too_large", "unsupported_media_type", "invalid_parameters"),
 )
 async def upload_files(
-    caller: CallerNow,
+    caller: Writer,
     resources: ResourcesNow,
     files: Annotated[list[UploadFile], File(description="One or several, at most 5 MiB each.")],
 ) -> FileList:
@@ -78,7 +82,7 @@ async def upload_files(
 
 @router.get("", responses=errors("bad_cursor", "invalid_parameters"))
 async def list_files(
-    caller: CallerNow, resources: ResourcesNow, cursor: Cursor = None, limit: Limit = 50
+    caller: Reader, resources: ResourcesNow, cursor: Cursor = None, limit: Limit = 50
 ) -> FilePage:
     """List uploaded files, newest first."""
     async with resources.database.read() as session:
@@ -89,14 +93,14 @@ async def list_files(
 
 
 @router.get("/{file_id}", responses=errors("file_not_found", "invalid_parameters"))
-async def get_file(file_id: UUID, caller: CallerNow, resources: ResourcesNow) -> FileInfo:
+async def get_file(file_id: UUID, caller: Reader, resources: ResourcesNow) -> FileInfo:
     """Show what is known of a file."""
     async with resources.database.read() as session:
         return FileInfo.model_validate(await store.get_file(session, caller.owner, file_id))
 
 
 @router.delete("/{file_id}", status_code=204, responses=errors("file_not_found", "invalid_parameters"))
-async def delete_file(file_id: UUID, caller: CallerNow, resources: ResourcesNow) -> None:
+async def delete_file(file_id: UUID, caller: Writer, resources: ResourcesNow) -> None:
     """Put a file away; a run that names it from now on does not find it."""
     await resources.database.write(store.delete_file, caller.owner, file_id)
 

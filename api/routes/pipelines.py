@@ -7,15 +7,17 @@ from fastapi import APIRouter, Body, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bodies import StrictRoute
-from api.caller import CallerNow
+from api.caller import Caller, needs
 from api.openapi import REFERENCE, errors
 from api.resources import ResourcesNow
-from api.trigger import IdempotencyKey, Wait, checked, pipeline_named, settled, tell_acceptance
+from api.trigger import IdempotencyKey, Wait, checked, pipeline_named, settled, take_in, tell_acceptance
+from contracts.people import Scope
 from contracts.pipelines import PIPELINES, Pipeline, Pool
-from contracts.runs import Origin, Run
-from database.runs import accept_run
+from contracts.runs import Run, RunOptions
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"], route_class=StrictRoute)
+
+Writer = Annotated[Caller, needs(Scope.RUNS_WRITE)]
 
 EXAMPLES = {
     "analysis": {
@@ -64,9 +66,12 @@ class NewRun(BaseModel):
             "anyOf": [{"$ref": REFERENCE.format(model=each.params.__name__)} for each in PIPELINES.values()]
         },
     )
+    options: RunOptions = Field(
+        default_factory=RunOptions, description="When, how urgently, one per what, and for how much."
+    )
 
 
-@router.get("", responses=errors())
+@router.get("", responses=errors("invalid_parameters"), dependencies=[needs(Scope.RUNS_READ)])
 async def list_pipelines() -> PipelineList:
     """Tell what can be run, with the JSON Schemas of parameters and results."""
     return _catalogue()
@@ -80,7 +85,11 @@ async def list_pipelines() -> PipelineList:
         **errors(
             "malformed_json",
             "unknown_pipeline",
+            "agent_not_found",
+            "chat_of_other_agent",
             "idempotency_conflict",
+            "key_busy",
+            "key_not_free",
             "too_large",
             "unsupported_media_type",
             "invalid_parameters",
@@ -92,7 +101,7 @@ async def trigger_run(
     body: Annotated[NewRun, Body(openapi_examples=EXAMPLES)],
     request: Request,
     response: Response,
-    caller: CallerNow,
+    caller: Writer,
     resources: ResourcesNow,
     idempotency_key: IdempotencyKey = None,
     wait: Wait = 0,
@@ -105,13 +114,13 @@ async def trigger_run(
     pipeline = pipeline_named(name)
     params = checked(pipeline, body.params)
     run, created = await resources.database.write(
-        accept_run,
-        pipeline=pipeline.name,
-        pool=pipeline.pool,
-        params=params,
-        owner=caller.owner,
-        origin=Origin.API,
-        idempotency_key=idempotency_key,
+        take_in,
+        caller,
+        pipeline,
+        params,
+        options=body.options,
+        key=idempotency_key,
+        mode_said="mode" in body.params,
     )
     run = await settled(request, resources, caller, run, wait)
     tell_acceptance(response, run, created)

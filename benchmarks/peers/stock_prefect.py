@@ -83,8 +83,12 @@ class Worker:
     deployment_id: str
 
 
-def stock_workers(children: Children, server: Server, *kinds: WorkerKind) -> list[Worker]:
-    """Start process workers, each with a work pool of its own and the flow deployed to it.
+def stock_workers(
+    children: Children, server: Server, *kinds: WorkerKind, flow_file: Path = FLOW_FILE
+) -> list[Worker]:
+    """Start process workers, each with a work pool of its own and the flow of a file deployed to it.
+
+    The flow has the name of its file.
 
     Returns when all of them poll, in the given order. `tuned` is what its documentation offers: polling
     every second, a `command` so that Python boots once instead of twice, and a module path as the
@@ -92,11 +96,14 @@ def stock_workers(children: Children, server: Server, *kinds: WorkerKind) -> lis
     """
     project = children.folder / "project"
     project.mkdir()
-    shutil.copy(FLOW_FILE, project)
+    shutil.copy(flow_file, project)
     processes = {kind: _start_worker(children, server, kind, project) for kind in kinds}
     for kind in kinds:
         children.wait_for(_log_name(kind), partial(_has_worker, server, kind))
-    return [Worker(kind, process, _deploy(server, kind, project)) for kind, process in processes.items()]
+    name = flow_file.stem
+    return [
+        Worker(kind, process, _deploy(server, kind, project, name)) for kind, process in processes.items()
+    ]
 
 
 def _start_worker(
@@ -115,26 +122,26 @@ def _log_name(kind: WorkerKind) -> str:
 
 def _has_worker(server: Server, pool: str) -> bool:
     try:
-        answer = _ask(server, f"work_pools/{pool}/workers/filter", {})
+        answer = ask(server, f"work_pools/{pool}/workers/filter", {})
     except httpx.HTTPStatusError:
         return False
     return bool(answer)
 
 
-def _deploy(server: Server, kind: WorkerKind, project: Path) -> str:
+def _deploy(server: Server, kind: WorkerKind, project: Path, name: str) -> str:
     how: dict[str, Any] = {
-        "entrypoint": "stock_probe.py:stock_probe",
+        "entrypoint": f"{name}.py:{name}",
         # What `prefect deploy` writes for a project on the worker's own disk.
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(project)}}],
     }
     if kind == "tuned":
         how = {
-            "entrypoint": "stock_probe.stock_probe",
+            "entrypoint": f"{name}.{name}",
             "job_variables": {"command": f"{sys.executable} -m prefect.engine"},
         }
-    flow = _ask(server, "flows/", {"name": "stock_probe"})
+    flow = ask(server, "flows/", {"name": name.replace("_", "-")})
     body = {"name": kind, "flow_id": flow["id"], "work_pool_name": kind, **how}
-    return str(_ask(server, "deployments/", body)["id"])
+    return str(ask(server, "deployments/", body)["id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def trigger(server: Server, worker: Worker, folder: Path) -> StockRun:
     """Ask for a flow run over HTTP, as an app does."""
     mark = folder / f"mark-{uuid4().hex}"
     sent_at = time()
-    found = _ask(
+    found = ask(
         server, f"deployments/{worker.deployment_id}/create_flow_run", {"parameters": {"mark": str(mark)}}
     )
     return StockRun(str(found["id"]), sent_at, mark)
@@ -186,7 +193,7 @@ def ended(
     return None
 
 
-def _ask(server: Server, path: str, body: Mapping[str, Any]) -> Any:
+def ask(server: Server, path: str, body: Mapping[str, Any]) -> Any:
     """Return the answer to a POST, asked again while the server's database is locked."""
     deadline = time() + LOCKED_SECONDS
     while True:

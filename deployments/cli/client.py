@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from contracts.approvals import Approval
+from contracts.budgets import Budget
 from contracts.chat import Chat, Message
+from contracts.receipts import Receipt
 from contracts.runs import Event, Run
 from deployments.cli.sse import Sent, read_events
 from deployments.stack.plan import LOOPBACK, ApiAddress
@@ -39,6 +42,10 @@ class ClientSettings(Slice):
         description="The API that `millrace run` and `millrace status` ask. By default the running stack's,"
         " else http://API_HOST:API_PORT.",
     )
+    millrace_api_key: SecretStr | None = Field(
+        None,
+        description="The API key that `millrace run` and `millrace status` send, where callers are asked.",
+    )
 
 
 def api_url() -> str:
@@ -58,7 +65,11 @@ class Api:
         self.url = url
         # A proxy of the environment is for the world outside.
         outside = urlsplit(url).hostname not in LOOPBACK
-        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=outside)
+        key = ClientSettings().millrace_api_key
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=TIMEOUT_SECONDS, trust_env=outside, headers=headers
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,17 +77,57 @@ class Api:
     async def __aexit__(self, *_exc: object) -> None:
         await self._http.aclose()
 
-    async def start_run(self, pipeline: str, params: Mapping[str, Any], key: str | None = None) -> Run:
+    async def start_run(
+        self,
+        pipeline: str,
+        params: Mapping[str, Any],
+        key: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Start a run; with an idempotency key the same one again, however often it is asked for."""
         headers = {"Idempotency-Key": key} if key else {}
-        body = await self._call(
-            "POST", f"{V1}/pipelines/{pipeline}/runs", json={"params": params}, headers=headers
-        )
+        asked = {"params": params, "options": options or {}}
+        body = await self._call("POST", f"{V1}/pipelines/{pipeline}/runs", json=asked, headers=headers)
         return Run.model_validate(body)
+
+    async def cancel(self, run_id: UUID) -> Run:
+        """Call a run off."""
+        return Run.model_validate(await self._call("POST", f"{V1}/runs/{run_id}/cancel"))
+
+    async def retry(self, run_id: UUID) -> Run:
+        """Put a run that did not succeed back into the queue."""
+        return Run.model_validate(await self._call("POST", f"{V1}/runs/{run_id}/retry"))
+
+    async def fork(self, run_id: UUID, changed: Mapping[str, Any], key: str | None = None) -> Run:
+        """Start a run that begins with what an ended one has recorded; once, with an idempotency key."""
+        headers = {"Idempotency-Key": key} if key else {}
+        path = f"{V1}/runs/{run_id}/fork"
+        return Run.model_validate(await self._call("POST", path, json=changed, headers=headers))
 
     async def run(self, run_id: UUID) -> Run:
         """Return a run as it is now."""
         return Run.model_validate(await self._call("GET", f"{V1}/runs/{run_id}"))
+
+    async def resume(self, run_id: UUID) -> Run:
+        """Let a waiting run go on."""
+        return Run.model_validate(await self._call("POST", f"{V1}/runs/{run_id}/resume"))
+
+    async def approvals(self, **query: str | int) -> list[dict[str, Any]]:
+        """Return the newest questions of runs, without what they are about."""
+        page = await self._call("GET", f"{V1}/approvals", params=query)
+        return list(page["items"])
+
+    async def approval(self, approval_id: UUID) -> Approval:
+        """Return a question of a run."""
+        return Approval.model_validate(await self._call("GET", f"{V1}/approvals/{approval_id}"))
+
+    async def decide(
+        self, asked: Approval, decision: str, comment: str | None, result: Any = None
+    ) -> Approval:
+        """Answer a question as it was read."""
+        body = {"decision": decision, "digest": asked.digest, "comment": comment, "result": result}
+        answer = await self._call("POST", f"{V1}/approvals/{asked.id}/decision", json=body)
+        return Approval.model_validate(answer)
 
     async def finished(self, run_id: UUID) -> Run:
         """Return a run once it has ended."""
@@ -93,6 +144,46 @@ class Api:
         """Return the first model calls of a run."""
         page = await self._call("GET", f"{V1}/runs/{run_id}/calls")
         return list(page["items"])
+
+    async def receipt(self, run_id: UUID) -> Receipt:
+        """Return what became of a run and what it cost."""
+        return Receipt.model_validate(await self._call("GET", f"{V1}/runs/{run_id}/receipt"))
+
+    async def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Return what stands at a path of the API's first version."""
+        return dict(await self._call("GET", f"{V1}{path}", params=query))
+
+    async def text(self, path: str) -> str:
+        """Return what stands at a path of the API's first version, as text."""
+        answer = await self._http.get(f"{V1}{path}")
+        if not answer.is_success:
+            raise _problem(answer)
+        return answer.text
+
+    async def post(self, path: str, body: Any, **query: Any) -> dict[str, Any]:
+        """Send JSON to a path of the API's first version, and return the answer."""
+        return dict(await self._call("POST", f"{V1}{path}", json=body, params=query))
+
+    async def put(self, path: str, body: Any) -> dict[str, Any]:
+        """Put JSON at a path of the API's first version, and return the answer."""
+        return dict(await self._call("PUT", f"{V1}{path}", json=body))
+
+    async def delete(self, path: str) -> None:
+        """Delete what stands at a path of the API's first version."""
+        await self._call("DELETE", f"{V1}{path}")
+
+    async def budgets(self, **query: str | int) -> list[Budget]:
+        """Return the newest budgets."""
+        page = await self._call("GET", f"{V1}/budgets", params=query)
+        return [Budget.model_validate(each) for each in page["items"]]
+
+    async def set_budget(self, body: Mapping[str, Any]) -> Budget:
+        """Set a cap, or change it."""
+        return Budget.model_validate(await self._call("PUT", f"{V1}/budgets", json=body))
+
+    async def remove_budget(self, budget_id: UUID) -> None:
+        """Take a cap away."""
+        await self._call("DELETE", f"{V1}/budgets/{budget_id}")
 
     async def readiness(self) -> dict[str, Any]:
         """Return what `/readyz` says, ready or not."""
@@ -147,7 +238,7 @@ class Api:
             raise self._unreachable(problem) from problem
         if not answer.is_success and answer.status_code not in also:
             raise _problem(answer)
-        return answer.json()
+        return answer.json() if answer.content else None
 
     @asynccontextmanager
     async def _stream(

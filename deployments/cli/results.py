@@ -29,6 +29,8 @@ def lines_of(run: Run, *, answer_shown: bool = False) -> Iterator[str]:
             yield from _plain(run.result)
     if run.error:
         yield f"{run.status}: {run.error.message} ({run.error.code})"
+    if run.waiting:
+        yield f"{run.waiting.reason} ({run.waiting.kind})"
     yield f"run {run.id} {run.status}{_duration(run)}, cost {run.cost_usd} USD"
 
 

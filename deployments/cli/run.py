@@ -5,6 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.cli.run_flags import (
+    AgentId,
+    BudgetUsd,
+    ConcurrencyKey,
+    Deadline,
+    IdempotencyKey,
+    OnBusy,
+    Priority,
+    StartAt,
+    WebhookUrl,
+)
+
 if TYPE_CHECKING:
     from contracts.runs import Run
     from deployments.cli.client import Api
@@ -29,10 +41,15 @@ def run(  # noqa: PLR0913  each is an option
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show steps, progress and the answer as they come.")
     ] = False,
-    key: Annotated[
-        str | None,
-        typer.Option("--idempotency-key", help="The same key and parameters start the run once only."),
-    ] = None,
+    key: IdempotencyKey = None,
+    budget: BudgetUsd = None,
+    agent: AgentId = None,
+    concurrency_key: ConcurrencyKey = None,
+    on_busy: OnBusy = None,
+    priority: Priority = None,
+    start_at: StartAt = None,
+    deadline: Deadline = None,
+    webhook: WebhookUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object, the run.")] = False,
 ) -> None:
     """Start a run of a pipeline through the API.
@@ -48,22 +65,33 @@ def run(  # noqa: PLR0913  each is an option
     import asyncio
 
     from deployments.cli.client import Api, api_url
+    from deployments.cli.options import run_options
     from deployments.cli.params import read_params
 
     params = read_params(param or [], params_file)
+    options = run_options(
+        concurrency_key=concurrency_key,
+        on_busy=on_busy,
+        priority=priority,
+        start_at=start_at,
+        deadline=deadline,
+        budget_usd=budget,
+        agent_id=agent,
+        webhook_url=webhook,
+    )
     documents = [*(files or []), *(paths or [])]
 
     async def start() -> "Run":
         async with Api(api_url()) as api:
             if documents:
                 await _add_documents(api, pipeline, params, documents)
-            started = await api.start_run(pipeline, params, key)
+            started = await api.start_run(pipeline, params, key, options)
             if follow:
                 return await _follow(api, started, as_json=as_json)
             return await api.finished(started.id) if wait else started
 
     ended = asyncio.run(start())
-    _show(ended, answer_shown=follow, as_json=as_json)
+    show(ended, answer_shown=follow, as_json=as_json)
     if (wait or follow) and ended.status != "succeeded":
         raise typer.Exit(1)
 
@@ -96,7 +124,8 @@ async def _follow(api: "Api", started: "Run", *, as_json: bool) -> "Run":
     return await api.run(started.id)
 
 
-def _show(run: "Run", *, answer_shown: bool, as_json: bool) -> None:
+def show(run: "Run", *, answer_shown: bool, as_json: bool) -> None:
+    """Print a run that has ended with what came of it; of another one its id."""
     from deployments.cli.console import err, out, say, say_json
     from deployments.cli.results import lines_of
 

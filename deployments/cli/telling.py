@@ -54,9 +54,24 @@ class Telling:
             case EventKind.PROGRESS:
                 self._progress(str(data.get("of", "")), int(data.get("done", 0)), int(data.get("total", 0)))
             case EventKind.STATE:
-                self._line(str(data.get("status", "")))
+                reason = (data.get("waiting") or {}).get("reason")
+                self._line(f"{data.get('status', '')}{f': {reason}' if reason else ''}")
             case EventKind.STEP:
                 self._step(data)
+            case EventKind.BUDGET:
+                spent = f"{data.get('spent_usd')} of {data.get('cap_usd')} USD"
+                self._line(f"  most of the {data.get('scope')} budget is spent: {spent}")
+            case EventKind.APPROVAL:
+                self._line(
+                    f"  {data.get('title', '')} ({data.get('status', '')}; {data.get('approval_id', '')})"
+                )
+            case EventKind.TRIAL:
+                self._line(
+                    f"  {data.get('optimizer')} trial {data.get('trial')}: {data.get('score')},"
+                    f" best {data.get('best')} after {data.get('calls')} calls, {data.get('usd')} USD"
+                )
+            case EventKind.TOOL:
+                self._line(f"  {data.get('tool', '')} {data.get('status', '')}")
             case EventKind.COST:
                 return
 

@@ -32,6 +32,12 @@ class ApiAddress(Slice):
     api_port: int = Field(8400, description="Port to listen on; 0 takes a free one.")
 
 
+class Directory(Slice):
+    """Whether another server knows people; the same name as in api/auth/settings.py."""
+
+    appwrite_endpoint: str | None = Field(None, description="Sign in at this Appwrite server.")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What will run. `prefect` is none when Prefect's server runs elsewhere."""
@@ -74,7 +80,15 @@ async def make_plan(*, free_ports: bool, alone: bool = False) -> Plan:
         "WORKER_DRAIN_SECONDS": str(_drain_seconds(settings)),
     }
     if alone:
+        if Directory().appwrite_endpoint is not None:
+            raise ConfigurationProblem(
+                "The demo asks nobody who they are, and with APPWRITE_ENDPOINT everybody is asked: take it"
+                " out of the environment and of .env.",
+                "demo_asks_nobody",
+            )
         environment |= {
+            # Its folder is gone in a minute: there is nobody in it to ask who they are.
+            "AUTH": "none",
             "DATABASE_URL": default_url().get_secret_value(),
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect/prefect.db'}",

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 
 from database.engine import Database, open_database
+from database.queue.workers import SEEN_WITHIN_SECONDS, live_workers
 from database.settings import DatabaseSettings
-from database.workers import SEEN_WITHIN_SECONDS, live_workers
 from deployments.stack.child import Child
 from runtime.errors import MillraceError
 

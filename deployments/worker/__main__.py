@@ -9,6 +9,7 @@ from contracts.pipelines import PIPELINES
 from deployments.prefect_environment import apply_prefect_environment
 from deployments.worker.settings import WorkerSettings
 from runtime.log import configure_logging
+from runtime.screening import screen_named
 
 POOLS = sorted({pipeline.pool for pipeline in PIPELINES.values()})
 
@@ -28,7 +29,10 @@ def run_worker(pool: str, limit: int | None = None) -> None:
 async def _serve(pool: str, limit: int | None) -> None:
     # Late: importing Prefect reads its environment, once.
     from deployments.worker.prefect_worker import MillraceWorker, worker_name
+    from flows.settings import FlowSettings
 
+    # A screen that is not there is told at the start, and not by the first answer.
+    screen_named(FlowSettings().screen_answers)
     loop = asyncio.get_running_loop()
     # DSPy hops through the default executor several times a call; its 6 threads on 2 cores would queue.
     loop.set_default_executor(ThreadPoolExecutor(WorkerSettings().worker_threads, "blocking"))

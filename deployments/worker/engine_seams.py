@@ -6,6 +6,7 @@ that the engine does around every run are the worker's own business here. They a
 moves them.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 import prefect.flow_engine
 import prefect.results
 
+from flows.durable.run import is_parked
+
+LOGGER = "prefect.flow_runs"
+LEFT = "Finished in state Running("
 SEAMS = ("capture_sigterm", "observe_flow_run_suspension")
 RESULT_STORAGE = "_read_server_default_result_storage_block_id"
 
@@ -32,6 +37,15 @@ def own_the_process() -> None:
         setattr(prefect.flow_engine, name, _left_to_the_worker)
     getattr(prefect.results, RESULT_STORAGE)
     setattr(prefect.results, RESULT_STORAGE, _no_default_storage)
+    logging.getLogger(LOGGER).addFilter(not_of_parking)
+
+
+def not_of_parking(record: logging.LogRecord) -> bool:
+    """Return whether a line of the engine is to be logged.
+
+    A run that parks leaves the engine in the state Running, which it calls an error of the flow run.
+    """
+    return not (record.getMessage().startswith(LEFT) and is_parked())
 
 
 @contextmanager

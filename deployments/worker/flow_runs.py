@@ -13,14 +13,24 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed, Pending
 
 from contracts.pipelines import PIPELINES
-from database.leases import Claimed
-from runtime.errors import BadInput, Unavailable
+from database.engine import Database
+from database.queue.attempts import retried_at
+from database.queue.leases import Claimed
+from flows.durable.pipeline import CANCELLED_BY_US
+from runtime.errors import BadInput, MillraceError, Unavailable
 
 # The deployment that runs of the API and of the command line belong to.
 DEFAULT_DEPLOYMENT = "default"
+REFUSED = "prefect_refused"
 # The client repeats what fails, with pauses that double; after the third one the run is put back instead.
 PATIENCE_SECONDS = 20.0
 HEALTH_SECONDS = 2.0
+
+
+class CancelledThere(MillraceError):
+    """A flow run was cancelled in Prefect while its run stood in the queue."""
+
+    code = "cancelled"
 
 
 @dataclass(slots=True)
@@ -28,6 +38,7 @@ class FlowRuns:
     """Prefect's view of our runs, through one client. Deployments and flow names are read once."""
 
     client: PrefectClient
+    database: Database
     deployments: dict[str, UUID] = field(default_factory=dict)
     flow_names: dict[UUID, str] = field(default_factory=dict)
     away: bool = False
@@ -39,17 +50,18 @@ class FlowRuns:
 
         Raises:
             Unavailable: Prefect does not answer, or the pipeline's deployment is not registered.
+            CancelledThere: somebody has cancelled it in Prefect, and no worker could hear of it.
         """
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 if run.flow_run_id is not None:
                     with suppress(ObjectNotFound):  # somebody deleted it: the run gets another
-                        return await self._again(run.flow_run_id)
+                        return await self._again(run, run.flow_run_id)
                 return await self._create(run)
         except (httpx.HTTPError, OSError) as cause:
             self.deployments.pop(run.pipeline, None)
             if refused(cause):
-                raise BadInput("Prefect refused the run's parameters", code="prefect_refused") from cause
+                raise BadInput("Prefect refused the run's parameters", code=REFUSED) from cause
             self.away = True
             raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
 
@@ -80,12 +92,18 @@ class FlowRuns:
         return name
 
     async def force(self, flow_run_id: UUID, state: State[Any]) -> None:
-        """Set a flow run's state whatever it was: our table is the truth."""
+        """Set a flow run's state whatever it was: our table is the truth.
+
+        Raises:
+            Unavailable: `prefect_unavailable`, or `prefect_refused`, when it will say no again.
+        """
         try:
             await self.client.set_flow_run_state(flow_run_id, state, force=True)
         except ObjectNotFound:
             return
         except (httpx.HTTPError, OSError) as cause:
+            if refused(cause):
+                raise Unavailable("Prefect refused a state", code=REFUSED) from cause
             raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
 
     async def _create(self, run: Claimed) -> FlowRun:
@@ -97,7 +115,7 @@ class FlowRuns:
         )
         # The key may have found the flow run of an attempt that ended before it was bound to the row.
         pending = made.state is not None and made.state.is_pending()
-        return made if pending else await self._again(made.id)
+        return made if pending else await self._again(run, made.id)
 
     async def _deployment(self, pipeline: str) -> UUID:
         if pipeline not in self.deployments:
@@ -112,17 +130,44 @@ class FlowRuns:
             self.deployments[pipeline] = found.id
         return self.deployments[pipeline]
 
-    async def _again(self, flow_run_id: UUID) -> FlowRun:
+    async def _again(self, run: Claimed, flow_run_id: UUID) -> FlowRun:
         """Take the flow run of an earlier attempt back to pending, with the crash in its history."""
         flow_run = await self.client.read_flow_run(flow_run_id)
+        if flow_run.state is not None and await self._cancelled_there(run, flow_run.state):
+            raise CancelledThere(f"flow run {flow_run_id} was cancelled in Prefect")
         if flow_run.state is None or not flow_run.state.is_pending():
             if flow_run.state is not None and flow_run.state.is_running():
                 await self.client.set_flow_run_state(
                     flow_run_id, Crashed(message="Its worker went away."), force=True
                 )
             await self.client.set_flow_run_state(flow_run_id, Pending(), force=True)
+            if await self._cancelled_since(run, flow_run):
+                raise CancelledThere(f"flow run {flow_run_id} was cancelled in Prefect")
             flow_run = await self.client.read_flow_run(flow_run_id)
         return flow_run
+
+    async def _cancelled_since(self, run: Claimed, read: FlowRun) -> bool:
+        """Return whether somebody has cancelled a flow run between its reading and now.
+
+        What we forced went over it, and only the history tells.
+        """
+        before = None if read.state is None else read.state.timestamp
+        history = await self.client.read_flow_run_states(read.id)
+        newer = [state for state in history if before is None or state.timestamp > before]
+        return any([await self._cancelled_there(run, state) for state in newer])
+
+    async def _cancelled_there(self, run: Claimed, state: State[Any]) -> bool:
+        """Return whether a state is somebody's wish to end the run, and not the end of a run that is retried.
+
+        Prefect takes a suspended flow run to Cancelled at once. If the run was woken meanwhile it does not
+        wait any more, and whoever claims it is the first to see the wish.
+        """
+        cancelled = state.is_cancelled() or state.is_cancelling()
+        if not cancelled or state.message == CANCELLED_BY_US:
+            return False
+        async with self.database.read() as session:
+            retried = await retried_at(session, run.id)
+        return retried is None or state.timestamp > retried
 
 
 def refused(error: Exception) -> bool:

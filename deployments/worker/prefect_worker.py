@@ -24,18 +24,23 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from contracts.pipelines import PIPELINES, Pool
 from contracts.runs import Origin, RunError, RunStatus
 from database.engine import open_database
-from database.leases import Claimed, adopt_run, bind_flow_run, finish_run, unclaim_run
 from database.patience import outlast
+from database.queue.leases import Claimed, adopt_run, bind_flow_run, finish_run, unclaim_run
 from database.settings import DatabaseSettings
 from deployments.worker.engine_seams import own_the_process
-from deployments.worker.executions import PREFECT_RETRY_SECONDS, Executions
-from deployments.worker.flow_runs import FlowRuns, refused
+from deployments.worker.executions import LEAVE_SECONDS, PREFECT_RETRY_SECONDS, Executions
+from deployments.worker.flow_runs import CancelledThere, FlowRuns, refused
+from deployments.worker.models import Answers, Models
+from deployments.worker.neighbours import Neighbours
+from deployments.worker.reconnecting import reconnect
 from deployments.worker.roads import claim_forever, wake_on_events
 from deployments.worker.settings import WorkerSettings
 from deployments.worker.upkeep import Upkeep
+from deployments.worker.webhooks import Webhooks
 from flows.catalogue import load_flow
 from llm.door import Door
 from runtime.errors import BadInput, MillraceError, Unavailable
+from runtime.home import home
 from runtime.ids import new_id
 
 T = TypeVar("T")
@@ -110,22 +115,33 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         await super().setup()
         database = open_database(DatabaseSettings())
         self._exit_stack.push_async_callback(database.close)
-        door = Door.open()
+        door = Door.open(answers=Answers(database))
         self._exit_stack.push_async_callback(door.close)
         # One client for all runs: the TLS context that each new client builds was half of a run's CPU.
         shared = await self._exit_stack.enter_async_context(AsyncClientContext())
-        self.executions = Executions(database, door, FlowRuns(shared.client))
-        self._upkeep = Upkeep(self.name, self.pool, self.executions, self.settings, self.limiter)
+        for client in (shared.client, self.client):
+            reconnect(client)
+        self.executions = Executions(database, door, FlowRuns(shared.client, database))
+        neighbours = Neighbours(home() / "workers", self.name)
+        neighbours.move_in()
+        self._exit_stack.callback(neighbours.move_out)
+        models = Models(database, door)
+        watching = (self.limiter, neighbours, models, Webhooks(database))
+        self._upkeep = Upkeep(self.name, self.pool, self.executions, self.settings, *watching)
         await outlast(self._upkeep.announce)
+        await outlast(models.register)
+        await self.executions.versions.register()
         self._claims = asyncio.create_task(claim_forever(self), name="claims")
         self._duties = [asyncio.create_task(wake_on_events(self), name="events"), *self._upkeep.tasks()]
 
     async def teardown(self, *exc_info: Any) -> None:
         """Take no more work, let what runs finish or go back to the queue, and leave."""
         if self._claims is not None:
-            self._claims.cancel()
+            self.executions.draining = True
+            # Not cancelled: in the middle of its commit a claim may be written or not.
+            await asyncio.wait({self._claims}, timeout=LEAVE_SECONDS)
             await self.executions.drain(self.settings.worker_drain_seconds)
-            for duty in self._duties:
+            for duty in (self._claims, *self._duties):
                 duty.cancel()
             await asyncio.gather(self._claims, *self._duties, return_exceptions=True)
             with suppress(Unavailable):
@@ -133,10 +149,12 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         await super().teardown(*exc_info)
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Take what Prefect has scheduled; none while it does not answer.
+        """Take what Prefect has scheduled; none while it does not answer, or while this worker stops.
 
         The base class ends the worker, and with it every run in flight, after a dozen failures in a row.
         """
+        if self.executions.draining:
+            return []
         return await self._unless_away(super().get_and_submit_flow_runs()) or []
 
     async def _sync_and_initialize(self) -> None:
@@ -168,7 +186,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         if (task := asyncio.current_task()) is not None:
             self.executions.starting[claimed.id, claimed.attempt] = task
         try:
-            started = await self._start_claimed(claimed)
+            started = await self.start_claimed(claimed)
         except MillraceError as error:
             # Fenced: another worker has the run.
             log.warning("could not start a run", run_id=str(claimed.id), code=error.code)
@@ -178,22 +196,37 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         finally:
             self.executions.starting.pop((claimed.id, claimed.attempt), None)
             if not started:
+                self.executions.let_go.add((claimed.id, claimed.attempt))
                 self.free_slot(claimed)
 
-    async def _start_claimed(self, claimed: Claimed) -> bool:
+    async def start_claimed(self, claimed: Claimed) -> bool:
+        """Execute a claimed row, unless Prefect is away, refuses it, or says that it was cancelled there.
+
+        Returns:
+            Whether it is being executed.
+
+        Raises:
+            Fenced: another worker has the run.
+        """
         executions, flow_runs = self.executions, self.executions.flow_runs
         try:
             flow_run = await flow_runs.of(claimed)
         except Unavailable as error:
             log.warning("run put back", run_id=str(claimed.id), code=error.code, reason=error.message)
-            await executions.write(unclaim_run, claimed.id, claimed.attempt, PREFECT_RETRY_SECONDS)
+            await executions.outcomes.write(unclaim_run, claimed.id, claimed.attempt, PREFECT_RETRY_SECONDS)
             return False
         except BadInput as error:
             why = RunError(code=error.code, message=error.message)
-            await executions.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, error=why)
+            failed = (claimed.id, claimed.attempt, RunStatus.FAILED)
+            await executions.outcomes.write(finish_run, *failed, error=why, told=False)
+            return False
+        except CancelledThere:
+            await executions.outcomes.write(
+                finish_run, claimed.id, claimed.attempt, RunStatus.CANCELLED, told=False
+            )
             return False
         if claimed.flow_run_id != flow_run.id:
-            await executions.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
+            await executions.outcomes.write(bind_flow_run, claimed.id, claimed.attempt, flow_run.id)
         executions.start(claimed, flow_run, when_done=lambda: self.free_slot(claimed))
         return True
 
@@ -201,8 +234,9 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         """Adopt a flow run that Prefect scheduled; the base class holds a slot for it."""
         started = False
         try:
-            if await self._propose_pending_state(flow_run):
-                started = await self._adopt(flow_run)
+            with self.executions.adoption():
+                if not self.executions.draining and await self._propose_pending_state(flow_run):
+                    started = await self._adopt(flow_run)
         except MillraceError as error:
             log.warning("scheduled flow run left for later", flow_run_id=str(flow_run.id), code=error.code)
         except Exception:
@@ -221,7 +255,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         except BadInput as error:
             await executions.flow_runs.force(flow_run.id, Failed(message=error.message))
             return False
-        claimed = await executions.write(
+        claimed = await executions.outcomes.write(
             adopt_run,
             flow_run_id=flow_run.id,
             pipeline=pipeline,
@@ -233,6 +267,9 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
             lease_seconds=self.settings.worker_lease_seconds,
         )
         if claimed is None:
+            return False
+        if executions.draining:
+            await executions.outcomes.put_back(claimed.id, claimed.attempt, 0)
             return False
         executions.start(claimed, flow_run, when_done=lambda: self._release_limit_slot(flow_run.id))
         return True

@@ -8,7 +8,9 @@ import structlog
 from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 
-from database.leases import claim_runs, has_claimable
+from database.queue.interrupting import call_off_flow_runs
+from database.queue.leases import claim_runs, has_claimable
+from database.queue.parking import cancel_waiting
 from runtime.errors import MillraceError
 
 if TYPE_CHECKING:
@@ -23,10 +25,10 @@ COALESCE_SECONDS = 0.02
 
 
 async def claim_forever(worker: "MillraceWorker") -> None:
-    """Claim rows of the worker's pool as long as there is room, oldest first."""
+    """Claim rows of the worker's pool as long as there is room, oldest first, until the worker stops."""
     database, settings = worker.executions.database, worker.settings
     starting: set[asyncio.Task[None]] = set()
-    while True:
+    while not worker.executions.draining:
         try:
             free = worker.free_slots()
             claimed = []
@@ -65,7 +67,8 @@ async def wake_on_events(worker: "MillraceWorker") -> None:
 
     Prefect's event bus is in memory and may drop events: the base class polls as the safety net.
     """
-    names = ["prefect.flow-run.Scheduled", "prefect.flow-run.Cancelling"]
+    # A suspended flow run has no process, so Prefect takes it to Cancelled at once.
+    names = [f"prefect.flow-run.{state}" for state in ("Scheduled", "Cancelling", "Cancelled")]
     wake = asyncio.Event()
     fetching = asyncio.create_task(fetch_on(wake, worker), name="fetch-scheduled")
     try:
@@ -75,10 +78,12 @@ async def wake_on_events(worker: "MillraceWorker") -> None:
                     filter=EventFilter(event=EventNameFilter(name=names))
                 ) as events:
                     async for event in events:
-                        if event.event.endswith("Cancelling"):
-                            cancel_flow_run(worker, event.resource.id)
-                        else:
+                        if event.event.endswith("Scheduled"):
                             wake.set()
+                        elif event.event.endswith("Cancelling"):
+                            await cancel_flow_run(worker, event.resource.id)
+                        else:
+                            await cancel_what_waits(worker, event.resource.id)
             except Exception as error:  # noqa: BLE001  any trouble with the socket: reconnect, polling goes on
                 log.info("event subscription lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -98,9 +103,28 @@ async def fetch_on(wake: asyncio.Event, worker: "MillraceWorker") -> None:
             log.info("fetching scheduled runs failed", error=type(error).__name__)
 
 
-def cancel_flow_run(worker: "MillraceWorker", resource_id: str) -> None:
-    """Stop the attempt behind a flow run that somebody cancelled in Prefect."""
-    flow_run_id = UUID(resource_id.removeprefix("prefect.flow-run."))
+async def cancel_flow_run(worker: "MillraceWorker", resource_id: str) -> None:
+    """Stop the attempt behind a flow run that somebody cancels in Prefect; one in the queue ends there."""
+    flow_run_id = named(resource_id)
     for run_id, execution in list(worker.executions.current.items()):
         if execution.flow_run_id == flow_run_id:
             worker.executions.stop(run_id, "cancelled")
+    try:
+        await worker.executions.database.write(call_off_flow_runs, [flow_run_id])
+    except MillraceError as error:
+        # `straighten` asks again.
+        log.warning("a cancellation waits", code=error.code)
+
+
+async def cancel_what_waits(worker: "MillraceWorker", resource_id: str) -> None:
+    """Cancel the waiting run behind a flow run that somebody cancelled in Prefect."""
+    try:
+        await worker.executions.database.write(cancel_waiting, [named(resource_id)])
+    except MillraceError as error:
+        # `straighten` asks again.
+        log.warning("a cancellation waits", code=error.code)
+
+
+def named(resource_id: str) -> UUID:
+    """Return the flow run that an event is about."""
+    return UUID(resource_id.removeprefix("prefect.flow-run."))

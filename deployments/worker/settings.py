@@ -24,3 +24,9 @@ class WorkerSettings(Slice):
         le=512,
         description="Threads for blocking work; DSPy makes several hops through them a call.",
     )
+    canary_look_seconds: float = Field(
+        10,
+        gt=0,
+        le=3600,
+        description="How often canaries are looked at by the workers of the pool `batch`, in seconds.",
+    )

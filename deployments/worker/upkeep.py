@@ -5,27 +5,55 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import anyio
 import structlog
 
 from contracts.pipelines import Pool
-from database.leases import cancel_requested, renew_leases
-from database.reaper import reap_expired
-from database.workers import announce_worker, forget_lost_workers, forget_worker
+from database.errors import Fenced
+from database.people.sessions import forget_old_sessions
+from database.queue.leases import called_off, leases_of, release_run, renew_leases
+from database.queue.parking import wake_due
+from database.queue.reaper import Reaped, reap_expired, reap_workers
+from database.queue.untold import end_overdue
+from database.queue.workers import announce_worker, forget_lost_workers, forget_worker
+from deployments.worker.canaries import watch_canaries
+from deployments.worker.decisions import LOOK_SECONDS, Decisions
 from deployments.worker.executions import Executions
+from deployments.worker.models import (
+    HEAR_SECONDS,
+    PROBE_SECONDS,
+    REVIEW_SECONDS,
+    SHARE_SECONDS,
+    TIDY_SECONDS,
+    Models,
+)
+from deployments.worker.neighbours import Neighbours
+from deployments.worker.ratings import MOVE_SECONDS, Ratings
 from deployments.worker.settings import WorkerSettings
-from deployments.worker.straighten import FATES, straighten
+from deployments.worker.straighten import straighten, tell_changes
+from deployments.worker.strays import Strays
+from deployments.worker.webhooks import Webhooks
+from runtime.clock import utcnow
 from runtime.errors import MillraceError
 
 log = structlog.get_logger()
 
-CANCEL_CHECK_SECONDS = 0.4
+CALLED_OFF_SECONDS = 0.4
 REAP_SECONDS = 1.0
+NEIGHBOURS_SECONDS = 0.5
+OVERDUE_SECONDS = 0.5
+TELL_SECONDS = 2.0
+WAKE_SECONDS = 2.0
 HEARTBEAT_SECONDS = 3.0
 FORGET_SECONDS = 60.0
-STRAIGHTEN_SECONDS = 15.0
+# A refresh token that is shown again is told apart from an unknown one for so long.
+SESSIONS_KEPT = timedelta(days=30)
+STRAIGHTEN_SECONDS = 5.0
+WEBHOOK_SECONDS = 1.0
 # Parts of a lease: it is renewed after this one, so it outlives a silence of the rest; a reaper that could
 # not look for that long must suspect itself and not the others.
 RENEWED_SHARE = 1 / 3
@@ -41,19 +69,42 @@ class Upkeep:
     executions: Executions
     settings: WorkerSettings
     limiter: anyio.CapacityLimiter
+    neighbours: Neighbours
+    models: Models
+    webhooks: Webhooks
     reaped_at: float = field(default_factory=time.monotonic)
     reap_from: float = 0.0
+    strays: Strays = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strays = Strays(self.executions, self.worker)
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Start the duties."""
-        duties = (
+        duties = [
             (self.renew, self.settings.worker_lease_seconds * RENEWED_SHARE),
-            (self.hear_cancellations, CANCEL_CHECK_SECONDS),
+            (self.call_off, CALLED_OFF_SECONDS),
             (self.reap, REAP_SECONDS),
+            (self.bury_neighbours, NEIGHBOURS_SECONDS),
+            (self.end_overdue, OVERDUE_SECONDS),
+            (self.tell_prefect, TELL_SECONDS),
+            (self.wake, WAKE_SECONDS),
             (self.announce, HEARTBEAT_SECONDS),
             (self.straighten, STRAIGHTEN_SECONDS),
+            (self.deliver_webhooks, WEBHOOK_SECONDS),
             (self.forget_lost, FORGET_SECONDS),
-        )
+            (self.models.reload, self.models.door.providers.admin.reload_seconds),
+            (self.models.share, SHARE_SECONDS),
+            (self.models.probe, PROBE_SECONDS),
+            (self.models.tell_cache, SHARE_SECONDS),
+            (self.models.hear_cache, HEAR_SECONDS),
+            (self.models.review_cache, REVIEW_SECONDS),
+            (self.models.tidy, TIDY_SECONDS),
+        ]
+        if self.pool == "batch":
+            duties.append((self.watch_canaries, self.settings.canary_look_seconds))
+            duties.append((Decisions(self.executions.database).look, LOOK_SECONDS))
+            duties.append((Ratings(self.executions.database, self.models.door).move, MOVE_SECONDS))
         return [asyncio.create_task(every(seconds, duty), name=duty.__name__) for duty, seconds in duties]
 
     async def announce(self) -> None:
@@ -66,35 +117,54 @@ class Upkeep:
             pid=os.getpid(),
             capacity=int(self.limiter.total_tokens),
             running=len(self.executions.current),
-            models=self.executions.door.describe(),
+            models={"roles": self.models.door.describe(), "problem": self.models.door.problem},
         )
 
     async def leave(self) -> None:
-        """Say that this worker is gone."""
-        await self.executions.database.write(forget_worker, self.worker)
+        """Give back what is leased to this worker still, and say that it is gone.
+
+        An attempt that ended here without giving up its lease counts, and its lease runs out.
+        """
+        database = self.executions.database
+        async with database.read() as session:
+            left = (await leases_of(session, self.worker)).items() - self.executions.let_go
+        for run_id, attempt in left:
+            with suppress(Fenced):
+                await database.write(release_run, run_id, attempt, blameless=True)
+                log.warning("a run given back at the last moment", run_id=str(run_id), attempt=attempt)
+        await database.write(forget_worker, self.worker)
 
     async def renew(self) -> None:
-        """Renew all leases in one statement; what is no longer ours is stopped."""
-        if not (held := self.executions.held()):
-            return
-        attempts = await self.executions.database.write(
-            renew_leases, self.worker, held, self.settings.worker_lease_seconds
-        )
-        for run_id, attempt in held.items():
-            if attempts.get(run_id) != attempt:
-                self.executions.give_up(run_id, attempt)
+        """Renew all leases in one statement; stop what is no longer ours, give back what we never knew."""
+        if held := self.executions.held():
+            attempts = await self.executions.database.write(
+                renew_leases, self.worker, held, self.settings.worker_lease_seconds
+            )
+            for run_id, attempt in held.items():
+                if attempts.get(run_id) != attempt:
+                    self.executions.give_up(run_id, attempt)
+        await self.strays.give_back()
 
-    async def hear_cancellations(self) -> None:
-        """Stop the runs whose cancellation somebody asked for."""
+    async def call_off(self) -> None:
+        """Stop the runs whose cancellation somebody asked for, or whose deadline has passed."""
         if not (held := list(self.executions.current)):
             return
         async with self.executions.database.read() as session:
-            asked = await cancel_requested(session, held)
-        for run_id in asked:
-            self.executions.stop(run_id, "cancelled")
+            reasons = await called_off(session, held)
+        for run_id, reason in reasons.items():
+            self.executions.stop(run_id, reason)
+
+    async def end_overdue(self) -> None:
+        """Fail the runs that missed their deadline in the queue."""
+        for run_id in await self.executions.database.write(end_overdue):
+            log.info("deadline passed before a worker had the run", run_id=str(run_id))
+
+    async def tell_prefect(self) -> None:
+        """Tell Prefect of the changes that no worker made: ends in the queue, and of runs that were lost."""
+        await tell_changes(self.executions)
 
     async def reap(self) -> None:
-        """Put runs whose worker went silent back in the queue, and tell Prefect.
+        """Put runs whose worker went silent back in the queue.
 
         When the database was away, or this process was stopped, for so long that leases of living workers
         may have run out, those get the time to renew them first.
@@ -107,22 +177,48 @@ class Upkeep:
                 self.reap_from = time.monotonic() + lease * RENEWED_SHARE + 1
             self.reaped_at = now
             return
-        for reaped in await self.executions.database.write(reap_expired):
-            log.warning("lease ran out", run_id=str(reaped.id), status=reaped.status)
-            if reaped.status in FATES and reaped.flow_run_id is not None:
-                await self.executions.flow_runs.force(reaped.flow_run_id, FATES[reaped.status]())
+        say_lost(await self.executions.database.write(reap_expired))
         self.reaped_at = now
 
+    async def bury_neighbours(self) -> None:
+        """Put the runs of workers that died on this machine back in the queue, without waiting for leases."""
+        if not (dead := self.neighbours.dead()):
+            return
+        reaped = await self.executions.database.write(reap_workers, dead)
+        for worker in dead:
+            await self.executions.database.write(forget_worker, worker)
+            self.neighbours.forget(worker)
+        say_lost(reaped)
+
+    async def wake(self) -> None:
+        """Put waiting runs whose time has come back in the queue."""
+        await self.executions.database.write(wake_due)
+
+    async def deliver_webhooks(self) -> None:
+        """Tell other servers of the runs that have ended."""
+        await self.webhooks.deliver()
+
     async def forget_lost(self) -> None:
-        """Forget workers that were killed and could not say goodbye."""
+        """Forget workers that were killed and could not say goodbye, and sign-ins that ended long ago."""
         await self.executions.database.write(forget_lost_workers, FORGET_SECONDS)
+        await self.executions.database.write(forget_old_sessions, utcnow() - SESSIONS_KEPT)
+
+    async def watch_canaries(self) -> None:
+        """Promote the canaries that are good enough, and roll back those that are not."""
+        await watch_canaries(self.executions.database, self.settings.canary_look_seconds)
 
     async def straighten(self) -> None:
         """Tell Prefect what it missed."""
         await straighten(self.executions, self.pool)
 
 
-async def every(seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+def say_lost(several: list[Reaped]) -> None:
+    """Log the runs that lost their worker; `tell_prefect` tells of those that ended with it."""
+    for reaped in several:
+        log.warning("a run lost its worker", run_id=str(reaped.id), status=reaped.status)
+
+
+async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
     """Do a duty again and again; whatever goes wrong waits for the next time."""
     while True:
         await asyncio.sleep(seconds)

@@ -1,13 +1,18 @@
 """The call ledger of one run, bound to the database."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 
+import structlog
+
+from contracts.calls import CallAnswer, CallRequest
 from contracts.runs import EventKind
-from database.calls import commit_call, fail_call, reserve_call
+from database.journal.joint_calls import COMMITTING, FAILING, Answered, Failed
+from flows.durable.arms import tell_met
+from flows.durable.purse import money, reserve_within
 from flows.durable.run import Run, told
-from llm.ledger import CallAnswer, CallRequest
 from runtime.errors import MillraceError
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,57 +25,42 @@ class Journal:
     run: Run
 
     async def reserve(self, call: CallRequest) -> CallAnswer | None:
-        """Return the recorded answer of a finished call, or write that it is started now."""
+        """Return the recorded answer of a finished call, or write that it is started now.
+
+        Raises:
+            Parked: the run waits; a thread of it that goes on makes no further call.
+        """
         run = self.run
-        recorded = await run.record(
-            reserve_call,
-            run.id,
-            run.attempt,
-            step=call.step,
-            fingerprint=call.fingerprint,
-            n=call.n,
-            kind=call.kind,
-            role=call.role,
-            request=call.request,
-        )
-        if recorded is None:
-            return None
-        run.deployments.add(recorded.deployment)
-        run.tell(EventKind.COST, step=call.step, replayed=True, usd="0", deployment=recorded.deployment)
-        return CallAnswer(
-            response=recorded.response,
-            deployment=recorded.deployment,
-            model=recorded.model,
-            input_tokens=recorded.input_tokens,
-            output_tokens=recorded.output_tokens,
-            cost_usd=recorded.cost_usd,
-            latency_ms=recorded.latency_ms,
-        )
+        await run.go_on()
+        await tell_met(run)
+        call = run.earlier.placed(call)
+        answer = await reserve_within(run, call)
+        if answer is not None:
+            run.deployments.add(answer.deployment)
+            run.tell(EventKind.COST, step=call.step, replayed=True, usd="0", deployment=answer.deployment)
+        return answer
 
     async def commit(self, call: CallRequest, answer: CallAnswer) -> None:
         """Write the answer, its tokens and its exact cost."""
         run = self.run
-        await run.record(
-            commit_call,
-            run.id,
-            run.attempt,
-            step=call.step,
-            fingerprint=call.fingerprint,
-            n=call.n,
-            response=answer.response,
-            deployment=answer.deployment,
-            model=answer.model,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            cost_usd=answer.cost_usd,
-            latency_ms=answer.latency_ms,
-        )
+        call = run.earlier.placed(call)
+        answered = Answered(run.id, run.attempt, call, answer, run.purse.let_go(call))
+        alerts = await run.record_jointly(COMMITTING, answered)
+        for budget in alerts:
+            log.warning(
+                "most of a budget is spent",
+                budget_id=str(budget.id),
+                scope=budget.scope,
+                period=budget.period,
+                spent_usd=money(budget.spent_usd),
+                cap_usd=money(budget.cap_usd),
+            )
         run.deployments.add(answer.deployment)
         run.tell(
             EventKind.COST,
             step=call.step,
             replayed=False,
-            usd=amount(answer.cost_usd),
+            usd=None if answer.cost_usd is None else money(answer.cost_usd),
             deployment=answer.deployment,
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
@@ -79,18 +69,7 @@ class Journal:
     async def fail(self, call: CallRequest, error: MillraceError, latency_ms: float) -> None:
         """Write that the call ended without an answer."""
         run = self.run
-        await run.record(
-            fail_call,
-            run.id,
-            run.attempt,
-            step=call.step,
-            fingerprint=call.fingerprint,
-            n=call.n,
-            error=told(error).model_dump(mode="json"),
-            latency_ms=latency_ms,
-        )
-
-
-def amount(usd: Decimal | None) -> str | None:
-    """Return money as text without an exponent, because JSON numbers would round it."""
-    return None if usd is None else format(usd, "f")
+        call = run.earlier.placed(call)
+        budgets = run.purse.let_go(call)
+        failed = Failed(run.id, run.attempt, call, told(error), latency_ms, budgets)
+        await run.record_jointly(FAILING, failed)

@@ -4,7 +4,8 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,8 +13,10 @@ import structlog
 from prefect import Task, task
 from prefect.context import TaskRunContext
 
+from contracts.calls import NO_STEP
 from contracts.runs import EventKind
 from flows.durable.journal import Journal
+from flows.durable.outages import wait_out
 from flows.durable.run import current_run
 from flows.policies import Policy
 from llm.errors import ModelError, translate
@@ -71,6 +74,19 @@ def step_calls() -> StepCalls:
     return _calls.get()
 
 
+def numbered(what: str) -> tuple[str, int]:
+    """Return the step that runs, or `NO_STEP` outside of one, and how often it has asked for `what` before.
+
+    Counted anew in each try of a step and in each attempt of a run, so the same code gets the same numbers.
+    """
+    calls = _calls.get(None)
+    if calls is not None:
+        return calls.step, calls.number(what)
+    counts, name = current_run().step_counts, f"{NO_STEP}/{what}"
+    counts[name] += 1
+    return NO_STEP, counts[name] - 1
+
+
 async def in_parallel(
     work: Callable[[int, Item], Awaitable[T]], items: Sequence[Item], *, at_most: int
 ) -> list[T]:
@@ -92,6 +108,16 @@ async def in_parallel(
     return [done.result() for done in tasks]
 
 
+@contextmanager
+def recorded_under(calls: StepCalls) -> Iterator[None]:
+    """Let what is called inside be recorded under a step; Prefect awaits a step in its flow's own context."""
+    token = _calls.set(calls)
+    try:
+        yield
+    finally:
+        _calls.reset(token)
+
+
 async def _record(
     name: str,
     key: str | None,
@@ -103,16 +129,25 @@ async def _record(
     if context is None or context.task_run.id is None:
         raise MillraceError(f"the step {name} was called outside its flow", code="outside_run")
     named = run.step_key(name, context.task_run.id, key)
-    _calls.set(StepCalls(Journal(run), named))
     began = time.monotonic()
     run.tell(EventKind.STEP, step=named, status="started", tries=tries())
-    with structlog.contextvars.bound_contextvars(step=named):
+    with (
+        structlog.contextvars.bound_contextvars(step=named),
+        recorded_under(StepCalls(Journal(run), named, stop=run.stop, owner=run.owner)),
+    ):
         try:
             result = await work()
-        except Exception as cause:
+            await run.go_on()
+        except (Exception, BaseExceptionGroup) as cause:
+            # Whatever came of it on its way up: a run that waits waits.
+            await run.go_on()
+            if not isinstance(cause, Exception):
+                raise
             error = translate(cause)
             run.tell(EventKind.STEP, step=named, status="failed", tries=tries(), error=error.code)
-            if tries() <= policy.retries:
+            last_try = tries() > policy.retries
+            error = await wait_out(run, error, last_try=last_try)
+            if not last_try:
                 await heed(error)
             if error is cause:
                 raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llm.backend import Reply
 from llm.offline.write import write
+from llm.routing import Hints, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,17 +31,24 @@ _PIECE = re.compile(r"\s*\S+\s*")
 class OfflineBackend:
     """Answers every request from its own words. Holds no state and no connections."""
 
-    async def complete(self, role: str, request: "Request") -> Reply:
+    def most(self, role: str, request: "Request", wanted: Wanted | None = None) -> Decimal:
+        """Return nothing: it is free."""
+        del role, request, wanted
+        return Decimal(0)
+
+    async def complete(self, role: str, request: "Request", hints: Hints | None = None) -> Reply:
         """Return the whole answer. The same request gets the same answer in every process, for every role."""
-        del role
+        del role, hints
         text = await _written(request)
         return _reply(request, text)
 
-    async def stream(self, role: str, request: "Request") -> "AsyncIterator[StreamEvent | Reply]":
+    async def stream(
+        self, role: str, request: "Request", hints: Hints | None = None
+    ) -> "AsyncIterator[StreamEvent | Reply]":
         """Yield the answer word by word, then the reply."""
         from dspy.lm15 import StreamDeltaEvent, StreamEndEvent, StreamStartEvent, TextDelta
 
-        reply = await self.complete(role, request)
+        reply = await self.complete(role, request, hints)
         yield StreamStartEvent(model=MODEL)
         for piece in pieces(reply.response.text or ""):
             yield StreamDeltaEvent(delta=TextDelta(text=piece))

@@ -52,8 +52,12 @@ def verdict(name: str, reading: Reading) -> tuple[bool, str]:
 
 
 def better_of(options: Sequence[str], reading: Reading) -> tuple[str, str] | None:
-    """Return the option that names the better of several drafts (`A` of `answer_a`, `answer_b`), and why."""
-    inputs = {_last_word(name): text for name, text in reading.prompt.inputs.items() if "_" in name}
+    """Return the option that names the better of several drafts (`A` of `answer_a`, `answer_b`), and why.
+
+    A draft may also have the option's very name (`first` and `second`).
+    """
+    named = reading.prompt.inputs.items()
+    inputs = {_last_word(name): text for name, text in named if "_" in name or name in options}
     rivals = {option: inputs[_last_word(option)] for option in options if _last_word(option) in inputs}
     if len(rivals) < 2:  # noqa: PLR2004  a comparison needs two
         return None

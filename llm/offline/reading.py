@@ -8,7 +8,7 @@ from typing import Any
 from llm.offline.material import SHORT_STATEMENT, parted, records, sources
 from llm.offline.prompt import Prompt
 from llm.offline.ranking import GENERAL, Index, Ranked, index, rank
-from llm.offline.roles import asks, role_of
+from llm.offline.roles import AGENT, asks, role_of
 from llm.offline.sentences import Sentence, Source, least_length, sentences
 from llm.offline.turns import RESULTS
 from llm.offline.words import stems, word_count
@@ -102,17 +102,19 @@ class Reading:
 
     @cached_property
     def said(self) -> list[Source]:
-        """What the person said earlier in the conversation, the newest first."""
+        """What the person said earlier in the conversation, the newest first, and what an agent was told."""
         turns: list[dict[str, Any]] = [turn.given for turn in reversed(self.prompt.history)]
         for name in ("history", "conversation"):
             turns += reversed(records(self.prompt.inputs.get(name, "")))
-        return [
+        found = [
             source
             for turn in turns
             for name, text in turn.items()
             if isinstance(text, str) and name not in _ACTED and role_of(name) in {"question", "material"}
             for source in sources(name, text, "the conversation")
         ]
+        # The facts in them are known like something said before.
+        return [*found, *sources(AGENT, self.prompt.inputs.get(AGENT, ""), "the instructions")]
 
     @cached_property
     def draft(self) -> str:

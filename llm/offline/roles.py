@@ -14,6 +14,7 @@ _ROLES = {
     "aside": bag("history tools conversation trajectory problems problem feedback asked missing gaps"),
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in sorted(words)}
+AGENT = "agent_instructions"  # of modules/chat.py: how to answer, which a model without weights cannot obey
 _ORDERS = re.compile(
     r"^(?:please\s+)?(?:summari[sz]e|list|explain|extract|find|describe|tell|give|what|who|when|where|why|how"
     r"|which|write|name|show|compare|count|classify|identify)\b",
@@ -24,6 +25,8 @@ _READ_CHARS = 2_000  # at each end of a text; what it asks is said there
 
 def role_of(name: str) -> str:
     """Return what an input of this name is for: its last word tells first; the rest is `material`."""
+    if name == AGENT:
+        return "aside"
     words = spoken(name).split()
     return next((_ROLE_OF[word] for word in (*words[-1:], *words) if word in _ROLE_OF), "material")
 

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.stack import Stack
+from tests.fixtures.stack import PATIENCE, Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 LEASES = """# Leases
 
@@ -30,6 +30,7 @@ def test_a_chat_remembers_what_was_said_before(stack: Stack) -> None:
     assert [message["author"] for message in messages] == ["user", "assistant", "user", "assistant"]
 
 
+@pytest.mark.one_database
 def test_a_careful_turn_checks_its_own_draft(stack: Stack) -> None:
     chat = stack.post("/api/v1/chats", {"title": "careful"}).json()
     turn = say(stack, chat, "When does a lease expire?", mode="careful", context=LEASES)
@@ -44,7 +45,7 @@ def test_a_streamed_answer_arrives_in_pieces_that_join_to_the_message(stack: Sta
     pieces, message = [], None
     body = {"content": "What is recorded in the ledger?", "context": LEASES, "stream": True}
     url = f"{stack.api_url}/api/v1/chats/{chat['id']}/messages"
-    with httpx.stream("POST", url, json=body, timeout=60, trust_env=False) as answer:
+    with httpx.stream("POST", url, json=body, timeout=PATIENCE, trust_env=False) as answer:
         kind = ""
         for line in answer.iter_lines():
             if line.startswith("event:"):
@@ -82,6 +83,7 @@ def test_an_analysis_quotes_what_stands_in_the_documents(stack: Stack) -> None:
             assert LEASES[one["start"] : one["end"]] == one["quote"]
 
 
+@pytest.mark.one_database
 def test_one_word_and_five_megabytes_are_both_documents(stack: Stack) -> None:
     """The bounds of what analysis promises to read."""
     paragraph = "The mill turns slowly while the river carries grain to the stones. " * 30 + "\n\n"
@@ -94,7 +96,7 @@ def test_one_word_and_five_megabytes_are_both_documents(stack: Stack) -> None:
             "sources": [{"kind": "file", "file_id": big}, {"kind": "text", "text": "Wheel."}],
         },
     )
-    ended = stack.ended(run["id"], 180)
+    ended = stack.ended(run["id"])
     assert ended["status"] == "succeeded", ended
     assert ended["result"]["documents"] == 2
     assert ended["result"]["parts"] > 100
@@ -103,7 +105,7 @@ def test_one_word_and_five_megabytes_are_both_documents(stack: Stack) -> None:
 def say(stack: Stack, chat: dict[str, Any], content: str, **options: str) -> dict[str, Any]:
     """Say something in a chat and wait for the answer."""
     answer = stack.post(
-        f"/api/v1/chats/{chat['id']}/messages", {"content": content, **options}, params={"wait": 30}
+        f"/api/v1/chats/{chat['id']}/messages", {"content": content, **options}, params={"wait": 60}
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -114,7 +116,7 @@ def upload(stack: Stack, name: str, text: str, media_type: str) -> str:
     answer = httpx.post(
         f"{stack.api_url}/api/v1/files",
         files={"files": (name, text.encode(), media_type)},
-        timeout=60,
+        timeout=PATIENCE,
         trust_env=False,
     )
     assert answer.status_code == 201, answer.text

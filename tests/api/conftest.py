@@ -1,28 +1,27 @@
 """An API with a database of its own: in process, and behind a real server for what streams."""
 
-import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import httpx2
 import pytest
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from structlog.typing import EventDict
 
 from api import edge, problems, tail
 from api.app import create_app
+from api.auth import embedded
 from api.resources import Resources
 from api.settings import ApiSettings
+from contracts.people import Role
 from database.engine import Database
 from database.migrate import upgrade
 from database.settings import DatabaseSettings
-from tests.api.worker import until
+from tests.api.people import Town, asking
+from tests.api.served import served
 
 HERE = "http://127.0.0.1"
 
@@ -32,7 +31,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[EventDict]:
     """What this test's requests log. Unconfigured, structlog would spend seconds on drawing tracebacks."""
     capture = structlog.testing.LogCapture()
     steps = [structlog.contextvars.merge_contextvars, capture]
-    for module in (edge, problems, tail):
+    for module in (edge, problems, tail, embedded):
         monkeypatch.setattr(module, "log", structlog.wrap_logger(None, steps))
     return capture.entries
 
@@ -88,26 +87,17 @@ async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.fixture
+async def town(store_url: str, tmp_path: Path) -> AsyncIterator[Town]:
+    """An API that asks who calls: Ada administers it, Uma and Otto use it."""
+    async with asking(store_url, tmp_path) as started:
+        await started.settle("ada", Role.ADMIN)
+        await started.settle("uma", Role.USER)
+        await started.settle("otto", Role.USER)
+        yield started
+
+
+@pytest.fixture
 async def remote(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """A caller over TCP: what streams or breaks off needs real connections."""
-    async with served(app) as address, httpx2.AsyncClient(base_url=address, timeout=20) as caller:
+    async with served(app) as address, httpx2.AsyncClient(base_url=address, timeout=60) as caller:
         yield caller
-
-
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """Serve a started application on a free port of loopback."""
-
-    class Quiet(uvicorn.Server):
-        def capture_signals(self):
-            return nullcontext()
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2)
-        server = Quiet(config)
-        task = asyncio.create_task(server.serve([listening]))
-        await until(lambda: server.started)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        await task

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 
 from api.settings import ApiSettings
 from database.engine import Database
-from database.runs import list_runs
+from database.queue.runs import list_runs
 
 CHAT_TURN = "/api/v1/pipelines/chat_turn/runs"
 JSON = {"Content-Type": "application/json"}

@@ -3,8 +3,8 @@
 import pytest
 from httpx2 import AsyncClient
 
-from database.chats import create_chat
 from database.engine import Database
+from database.talk.chats import create_chat
 
 CHATS = "/api/v1/chats"
 

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 
 from contracts.analysis import MAX_FILE_BYTES
 from database.engine import Database
-from database.files import file_content, store_file
+from database.talk.files import file_content, store_file
 
 FILES = "/api/v1/files"
 

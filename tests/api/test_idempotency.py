@@ -6,7 +6,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from database.engine import Database
-from database.runs import list_runs
+from database.queue.runs import list_runs
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from runtime.errors import ConfigurationProblem
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
 def test_an_open_bind_is_refused_with_the_way_out(host: str):
     with pytest.raises(ConfigurationProblem, match="API_ALLOW_OPEN_BIND") as refusal:
-        create_app(ApiSettings.model_construct(api_host=host))
+        create_app(ApiSettings().model_copy(update={"api_host": host}))
     assert refusal.value.code == "open_bind_refused"
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from contracts.chat import Author, Message
 from contracts.runs import Run
 from database.engine import Database
-from database.leases import Claimed
-from database.messages import add_message
-from database.runs import get_run, list_runs
+from database.queue.leases import Claimed
+from database.queue.runs import get_run, list_runs
+from database.talk.messages import add_message
 from runtime.ids import derived_id
 from tests.api.test_events import events
 from tests.api.worker import begin, fail, say, succeed
@@ -163,14 +163,47 @@ async def test_one_key_in_another_chat_is_refused(client: AsyncClient, said: str
     assert (await client.get(f"/api/v1/chats/{other}/messages")).json()["items"] == []
 
 
-async def test_messages_are_listed_oldest_first_page_by_page(client: AsyncClient, said: str):
+async def test_messages_are_listed_oldest_first_page_by_page(client: AsyncClient, store: Database, said: str):
     for word in "abc":
         await client.post(said, json={"content": word})
+        await fail(store, await begin(store))
     first = (await client.get(said, params={"limit": 2})).json()
     second = (await client.get(said, params={"limit": 2, "cursor": first["next_cursor"]})).json()
 
     assert [each["content"] for each in first["items"] + second["items"]] == ["a", "b", "c"]
     assert second["next_cursor"] is None
+
+
+async def test_a_message_joins_the_chat_when_its_turn_has_come(
+    client: AsyncClient, store: Database, said: str
+):
+    """Listed at once, it would stand before an answer that it was not written to."""
+    first, second = [(await client.post(said, json={"content": word})).json() for word in ("one", "two")]
+    assert second["message"]["content"] == "two"
+    assert [each["content"] for each in (await client.get(said)).json()["items"]] == ["one"]
+
+    await answer_it(store, await begin(store), "answer one")
+    turn = await begin(store)
+    again = await client.post(said, json={"content": "two"}, headers={"Idempotency-Key": "new"})
+    assert str(turn.id) == second["run"]["id"]
+    assert first["message"]["id"] != again.json()["message"]["id"]
+
+
+async def test_a_message_that_will_not_wait_is_refused_while_a_turn_is_under_way(
+    client: AsyncClient, store: Database, said: str
+):
+    await client.post(said, json={"content": "one"})
+    refused = await client.post(said, json={"content": "two", "options": {"on_busy": "reject"}})
+    assert (refused.status_code, refused.json()["code"]) == (409, "key_busy")
+    assert len(await runs(store)) == 1
+
+
+async def test_a_message_can_replace_the_turns_before_it(client: AsyncClient, store: Database, said: str):
+    turns = [(await client.post(said, json={"content": word})).json() for word in ("one", "two")]
+    last = await client.post(said, json={"content": "no: three", "options": {"on_busy": "interrupt"}})
+    status = {str(run.id): run.status for run in await runs(store)}
+    assert [status[turn["run"]["id"]] for turn in turns] == ["cancelled", "cancelled"]
+    assert str((await begin(store)).id) == last.json()["run"]["id"]
 
 
 async def test_an_untitled_chat_is_named_after_its_first_message(client: AsyncClient, chat: str, said: str):
@@ -207,8 +240,9 @@ async def test_an_answer_that_was_deleted_since_is_no_error(client: AsyncClient,
     key = {"Idempotency-Key": "turn-1"}
     await client.post(said, json={"content": "hello"}, headers=key)
     answer = await answer_it(store, await begin(store), "Good day.")
-    forget = text("UPDATE messages SET deleted_at = created_at WHERE author = 'assistant'")
-    await store.write(lambda session: session.execute(forget))
+    deleted = [await client.delete(f"{said}/{answer.id}") for _ in range(2)]
+    assert [each.status_code for each in deleted] == [204, 404]
 
     again = await client.post(said, json={"content": "hello"}, headers=key)
-    assert (again.status_code, again.json()["answer"]) == (200, None), answer.id
+    assert (again.status_code, again.json()["answer"]) == (200, None)
+    assert [each["content"] for each in (await client.get(said)).json()["items"]] == ["hello"]

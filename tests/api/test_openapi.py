@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from api.app import create_app
 from api.examples import success_examples
 from api.problems import CODES, MEDIA_TYPE
-from api.routes import chats, files, messages, pipelines, runs
+from api.routes import agents, budgets, chats, files, messages, pipelines, runs
 from api.settings import ApiSettings
 
 Operation = tuple[str, str, dict[str, Any]]
@@ -66,7 +66,7 @@ def test_examples_are_shown_for_what_people_send(document: dict[str, Any]):
 def test_the_answers_shown_are_what_the_operations_return(document: dict[str, Any]):
     """An example that drifted from its model misleads whoever writes a client from it."""
     shown = set()
-    for route in routes_of(pipelines, runs, chats, messages, files):
+    for route in routes_of(pipelines, runs, agents, chats, messages, files, budgets):
         for (name, status), example in success_examples().items():
             if name == route.name:
                 TypeAdapter(route.response_model).validate_python(example)

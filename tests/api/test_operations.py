@@ -16,8 +16,8 @@ from sqlalchemy import text
 from api.app import create_app
 from api.settings import ApiSettings
 from database.engine import Database
+from database.queue.workers import announce_worker
 from database.settings import DatabaseSettings
-from database.workers import announce_worker
 
 PROJECT = Path(__file__).parents[2]
 
@@ -55,7 +55,7 @@ async def live(store: Database, *pools: str) -> None:
             pid=1,
             capacity=4,
             running=1,
-            models={"chat": ["offline"], "judge": ["fast", "offline"]},
+            models={"roles": {"chat": ["offline"], "judge": ["fast", "offline"]}, "problem": None},
         )
 
 
@@ -169,7 +169,6 @@ async def test_a_database_without_tables_says_what_to_run(settings: ApiSettings,
     [
         ("development", None, 200),
         ("production", None, 404),
-        ("production", True, 200),
         ("development", False, 404),
     ],
 )

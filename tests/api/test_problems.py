@@ -99,6 +99,6 @@ def test_codes_are_well_formed():
 
 def test_invalid_parameters_survive_pickling():
     """Prefect stores exceptions in states."""
-    error = pickle.loads(pickle.dumps(invalid([("limit", "too large")])))
+    error = pickle.loads(pickle.dumps(invalid([("limit", "too large")])))  # noqa: S301  what this process has just pickled
 
     assert (error.code, str(error)) == ("invalid_parameters", "limit: too large")

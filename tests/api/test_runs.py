@@ -1,15 +1,17 @@
 """Reading runs and calling them off."""
 
-from decimal import Decimal
+from dataclasses import replace
 
 from httpx2 import AsyncClient
 
-from contracts.runs import Origin
-from database.calls import commit_call, reserve_call
+from contracts.runs import Origin, Waiting, WaitKind
 from database.engine import Database
-from database.runs import accept_run
+from database.journal.calls import commit_call, reserve_call
+from database.queue.parking import park_run
+from database.queue.runs import accept_run
 from runtime.ids import new_id
 from tests.api.worker import begin, succeed
+from tests.fixtures.made_runs import ANSWER, CALL
 
 RUNS = "/api/v1/runs"
 PROBE = "/api/v1/pipelines/probe/runs"
@@ -24,7 +26,8 @@ async def test_a_run_shows_its_result(client: AsyncClient, store: Database):
     await succeed(store, await begin(store), {"steps": 3, "calls": 0})
 
     run = (await client.get(f"{RUNS}/{run_id}")).json()
-    assert (run["status"], run["attempt"], run["result"]) == ("succeeded", 1, {"steps": 3, "calls": 0})
+    assert (run["status"], run["attempt"], run["max_attempts"]) == ("succeeded", 1, 3)
+    assert run["result"] == {"steps": 3, "calls": 0}
     assert run["started_at"] <= run["finished_at"]
 
 
@@ -78,28 +81,14 @@ async def test_the_run_of_somebody_else_does_not_exist(client: AsyncClient, stor
 async def test_calls_show_tokens_and_cost_but_no_words(client: AsyncClient, store: Database):
     run_id = await trigger(client)
     claimed = await begin(store)
-    call = {"step": "answer", "n": 0, "fingerprint": "f" * 64}
     words = {"text": "private words"}
-    await store.write(
-        reserve_call, claimed.id, claimed.attempt, **call, kind="model", role="chat", request=words
-    )
-    await store.write(
-        commit_call,
-        claimed.id,
-        claimed.attempt,
-        **call,
-        response=words,
-        deployment="offline",
-        model="offline-1",
-        input_tokens=12,
-        output_tokens=3,
-        cost_usd=Decimal("0.0000012345"),
-        latency_ms=1.5,
-    )
+    call, answer = replace(CALL, request=words), replace(ANSWER, response=words)
+    await store.write(reserve_call, claimed.id, claimed.attempt, call)
+    await store.write(commit_call, claimed.id, claimed.attempt, call, answer)
 
     answer = await client.get(f"{RUNS}/{run_id}/calls")
     (shown,) = answer.json()["items"]
-    assert (shown["status"], shown["input_tokens"], shown["cost_usd"]) == ("succeeded", 12, "0.0000012345")
+    assert (shown["status"], shown["input_tokens"], shown["cost_usd"]) == ("succeeded", 11, "0.0000123456")
     assert "private" not in answer.text
 
 
@@ -131,3 +120,25 @@ async def test_an_id_that_never_was_is_404_everywhere(client: AsyncClient):
     address = f"{RUNS}/{new_id()}"
 
     assert {404} == {(await client.get(address + part)).status_code for part in ("", "/events", "/calls")}
+
+
+async def test_a_waiting_run_says_what_for_and_goes_on_when_asked(client: AsyncClient, store: Database):
+    run_id = await trigger(client)
+    claimed = await begin(store)
+    early = await client.post(f"{RUNS}/{run_id}/resume")
+    assert (early.status_code, early.json()["code"]) == (409, "not_waiting")
+
+    await store.write(park_run, claimed.id, claimed.attempt, Waiting(kind=WaitKind.PERSON, reason="Anna"))
+    run = (await client.get(f"{RUNS}/{run_id}")).json()
+    assert (run["status"], run["waiting"]["reason"]) == ("waiting", "Anna")
+    (line,) = (await client.get(RUNS, params={"status": "waiting"})).json()["items"]
+    assert line["waiting"]["kind"] == "person"
+
+    resumed = await client.post(f"{RUNS}/{run_id}/resume")
+    assert (resumed.status_code, resumed.json()["status"]) == (202, "queued")
+    assert resumed.json()["waiting"] is None
+
+
+async def test_a_run_of_nobody_cannot_be_resumed(client: AsyncClient):
+    answer = await client.post(f"{RUNS}/{new_id()}/resume")
+    assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")

@@ -10,15 +10,17 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from api import listener
+from api import tail as tail_module
 from api.listener import Listener
 from api.tail import EventTail
 from contracts.runs import Event, Origin, RunStatus
 from database.engine import Database, open_database
-from database.events import last_seqs, read_events
-from database.runs import accept_run
+from database.queue.again import retry_run
+from database.queue.events import last_seqs, read_events
+from database.queue.runs import accept_run
 from database.settings import DatabaseSettings
 from runtime.errors import Unavailable
-from tests.api.worker import begin, say, succeed, until
+from tests.api.worker import begin, fail, say, succeed, until
 
 
 @pytest.fixture
@@ -121,14 +123,14 @@ async def test_a_run_whose_events_were_cleared_away_still_ends(
     await succeed(store, await begin(store))
     await store.write(lambda session: session.execute(text("DELETE FROM run_events")))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await all_of(tail, run_id) == []
 
 
 async def test_a_run_that_is_gone_ends_its_listeners_and_waiters(
     tail: EventTail, store: Database, run_id: UUID
 ):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         listening = asyncio.create_task(all_of(tail, run_id))
         waiting = asyncio.create_task(tail.finished(run_id))
         await asyncio.sleep(0.05)
@@ -152,7 +154,7 @@ async def test_an_outage_delays_but_loses_nothing(
     await say(store, run_id, "after")
     await succeed(store, claimed)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [event.seq for event in await listening] == [1, 2, 3, 4, 5]
 
 
@@ -229,6 +231,37 @@ async def test_a_reading_that_fails_is_done_again(
     assert [event.seq for event in await hearing.next(1)] == [1, 2, 3, 4]
 
 
+async def test_the_end_of_an_earlier_attempt_does_not_answer_who_waits_for_a_retry(
+    tail: EventTail, store: Database, run_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    """The end was read before the retry, and told to somebody who came after it."""
+    claim = await begin(store)
+    await fail(store, claim)
+    read, retried = asyncio.Event(), asyncio.Event()
+    last_seqs = tail_module.last_seqs
+
+    async def held_up(session, run_ids):
+        heads = await last_seqs(session, run_ids)
+        read.set()
+        await retried.wait()
+        return heads
+
+    monkeypatch.setattr(tail_module, "last_seqs", held_up)
+    early = asyncio.create_task(tail.finished(run_id))
+    await read.wait()
+    await store.write(retry_run, "local", run_id)
+    late = asyncio.create_task(tail.finished(run_id))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(tail_module, "last_seqs", last_seqs)
+    retried.set()
+    await early
+    again = await begin(store)
+    assert not late.done()
+    await succeed(store, again)
+    async with asyncio.timeout(60):
+        await late
+
+
 async def test_nobody_listening_means_nobody_reading(tail: EventTail, run_id: UUID):
     assert not tail.reading
     async with tail.listen(run_id):
@@ -244,7 +277,7 @@ async def test_a_closed_tail_lets_nobody_hang(tail: EventTail, run_id: UUID):
     await asyncio.sleep(0.02)
     await tail.close()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
         await tail.finished(run_id)
         assert await all_of(tail, run_id) == []

@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from contracts.probe import ProbeParams
 from contracts.runs import Run
 from database.engine import Database
-from database.runs import get_run, list_runs
+from database.queue.runs import get_run, list_runs
 from tests.api.worker import begin, fail, succeed
 
 PROBE = "/api/v1/pipelines/probe/runs"
@@ -26,7 +26,11 @@ async def test_catalogue_tells_what_each_pipeline_takes(client: AsyncClient):
     answer = await client.get("/api/v1/pipelines")
 
     described = {item["name"]: item for item in answer.json()["items"]}
-    assert {"chat_turn", "analysis", "probe"} == set(described)
+    learning = {
+        *("arena", "cache_review", "classify", "cross_pollinate"),
+        *("evaluation", "gate", "optimize", "recompile"),
+    }
+    assert {"chat_turn", "analysis", "completion", "probe", *learning} == set(described)
     assert {"question", "sources"} == set(described["analysis"]["params_schema"]["required"])
     assert "report" in described["analysis"]["result_schema"]["properties"]
 

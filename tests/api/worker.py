@@ -8,8 +8,8 @@ from uuid import UUID
 from contracts.pipelines import Pool
 from contracts.runs import EventKind, RunError, RunStatus
 from database.engine import Database
-from database.events import append_events
-from database.leases import Claimed, claim_runs, finish_run, mark_running
+from database.queue.events import append_events
+from database.queue.leases import Claimed, claim_runs, finish_run, mark_running
 from runtime.clock import utcnow
 
 WORKER = "test-worker"
@@ -18,7 +18,7 @@ WORKER = "test-worker"
 async def begin(store: Database, pool: Pool = "interactive") -> Claimed:
     """Take the longest waiting run, as soon as there is one, and mark it running."""
     claimed: list[Claimed] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not claimed:
             await asyncio.sleep(0.005)
             claimed = await store.write(claim_runs, pool=pool, worker=WORKER, limit=1, lease_seconds=15)
@@ -44,7 +44,7 @@ async def fail(store: Database, claimed: Claimed) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait up to 5 s for something that nothing announces."""
-    async with asyncio.timeout(5):
+    """Wait for something that nothing announces."""
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

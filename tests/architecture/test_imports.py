@@ -59,7 +59,7 @@ def in_a_new_process(code: str, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_importing_any_of_our_modules_opens_writes_and_starts_nothing(tmp_path: Path):
     """A test, a tool or a form in the Prefect UI imports us: it must not connect, write or start a thread.
 

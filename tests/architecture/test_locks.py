@@ -80,3 +80,9 @@ def test_the_uv_that_make_fetches_is_the_pinned_one():
 
     assert wanted
     assert [Version(wanted[1])] == [version for version, _ in pins("uv")["uv"]]
+
+
+@pytest.mark.parametrize("extra", ["api", "worker"])
+def test_an_image_can_ask_every_place_where_secrets_are_kept(extra: str):
+    """`SECRETS_BACKEND=vault` in a container that lacks hvac would be told at its start, too late."""
+    assert {"hvac", "boto3"} <= pins(extra).keys()

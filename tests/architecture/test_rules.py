@@ -36,6 +36,16 @@ def test_no_file_grows_beyond_what_one_can_hold_in_mind():
     assert long == {}
 
 
+def test_what_the_makefile_runs_does_something():
+    """`make storm` once ran a module without an entrance: it ended well, at once, having done nothing."""
+    named = set(re.findall(r"\$\(PYTHON\) -m ([a-z_.]+)", (ROOT / "Makefile").read_text())) - {"pytest"}
+    assert {"deployments.cli", "tests.chaos.storm"} <= named
+    for name in named:
+        place = ROOT.joinpath(*name.split("."))
+        entrance = (place / "__main__.py") if place.is_dir() else place.with_suffix(".py")
+        assert re.search(r"^(if __name__ == .__main__.:|main\(\))", entrance.read_text(), re.MULTILINE), name
+
+
 def test_folders_that_share_a_name_with_a_library_are_no_packages():
     """An `__init__.py` there would shadow `import alembic` and `import docker` for everyone."""
     assert not (ROOT / "alembic" / "__init__.py").exists()
@@ -57,7 +67,11 @@ def test_folders_and_files_are_named_by_nouns_of_the_domain():
 
 def test_what_is_committed_holds_no_secret_file_and_no_state():
     listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files"],  # noqa: S607  git as the PATH has it
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.splitlines()
     wrong = [name for name in listed if re.search(r"(^|/)\.env$|\.db(-|$)|\.venv/|__pycache__", name)]
 

@@ -1,18 +1,19 @@
 """Chats and what is said in them."""
 
 import asyncio
-from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 
 from contracts.chat import Author
-from database.calls import commit_call, reserve_call
-from database.chats import create_chat, delete_chat, get_chat, list_chats, rename_chat
-from database.messages import add_message, delete_message, get_message, history_before, list_messages
+from database.journal.calls import commit_call, reserve_call
+from database.queue.again import fork_run
+from database.queue.runs import request_cancel
+from database.talk.chats import create_chat, delete_chat, get_chat, list_chats, rename_chat
+from database.talk.messages import add_message, delete_message, get_message, history_before, list_messages
 from runtime.errors import BadInput, NotFound
 from runtime.ids import new_id
-from tests.fixtures.made_runs import claimed
+from tests.fixtures.made_runs import ANSWER, CALL, accepted, claimed
 
 
 async def say(database, chat, content, author=Author.USER, **values):
@@ -30,15 +31,12 @@ async def test_a_chat_tells_how_much_was_said_and_what_it_cost(database):
     """Both messages of a turn carry its run: the run is counted once."""
     chat = await database.write(create_chat, "local", "Rivers")
     run = await claimed(database)
-    key = {"step": "answer#1", "n": 0, "fingerprint": "a" * 64}
-    await database.write(reserve_call, run.id, 1, **key, kind="model", role="chat", request={})
-    answer = {"response": {}, "deployment": "d", "model": "m", "input_tokens": 1, "output_tokens": 1}
-    cost = Decimal("0.0007")
-    await database.write(commit_call, run.id, 1, **key, **answer, cost_usd=cost, latency_ms=1.0)
+    await database.write(reserve_call, run.id, 1, CALL)
+    await database.write(commit_call, run.id, 1, CALL, ANSWER)
     await say(database, chat, "a question", run_id=run.id)
     await say(database, chat, "an answer", Author.ASSISTANT, run_id=run.id, meta={"models": ["m"]})
     found = await read(database, get_chat, "local", chat.id)
-    assert (found.title, found.messages, found.cost_usd) == ("Rivers", 2, cost)
+    assert (found.title, found.messages, found.cost_usd) == ("Rivers", 2, ANSWER.cost_usd)
     assert found.updated_at > chat.updated_at
 
 
@@ -82,7 +80,7 @@ async def test_a_step_that_runs_twice_says_it_once(database):
 async def test_the_history_of_a_message_is_what_was_said_before_it(database):
     chat = await database.write(create_chat, "local")
     said = [await say(database, chat, f"{n}") for n in range(5)]
-    await database.write(delete_message, "local", said[2].id)
+    await database.write(delete_message, "local", chat.id, said[2].id)
     history = await read(database, history_before, "local", said[4].id, limit=3)
     assert [message.content for message in history] == ["0", "1", "3"]
     history = await read(database, history_before, "local", said[4].id, limit=2)
@@ -90,14 +88,60 @@ async def test_the_history_of_a_message_is_what_was_said_before_it(database):
     assert await read(database, history_before, "local", said[0].id) == []
 
 
+async def test_a_forked_turn_sees_what_its_source_saw(database):
+    """Else its prompt would be another one, and nothing of its source's answers could be used again."""
+    chat = await database.write(create_chat, "local")
+    await say(database, chat, "before")
+    turn = {"pipeline": "chat_turn", "params": {"message": "one", "chat_id": str(chat.id)}}
+    source = await accepted(database, **turn)
+    first = await say(database, chat, "one", run_id=source.id)
+    await say(database, chat, "answer one", Author.ASSISTANT, run_id=source.id)
+    await say(database, chat, "two")
+    message = None
+    for _ in range(2):  # A fork, and a fork of the fork.
+        await database.write(request_cancel, "local", source.id)
+        source, _new = await database.write(fork_run, "local", source.id, params=turn["params"])
+        message = await say(database, chat, "one", run_id=source.id)
+        answer = await say(database, chat, "answer", Author.ASSISTANT, run_id=source.id)
+        history = await read(database, history_before, "local", message.id)
+        assert [each.content for each in history] == ["before"]
+    assert len(await read(database, history_before, "local", answer.id)) == 7
+    await database.write(delete_message, "local", chat.id, first.id)
+    history = await read(database, history_before, "local", message.id)
+    assert [each.content for each in history] == ["before"]
+
+
+async def test_a_turn_that_is_forked_into_another_chat_sees_that_chat(database):
+    chat, other = [await database.write(create_chat, "local") for _ in range(2)]
+    source = await accepted(
+        database, pipeline="chat_turn", params={"message": "one", "chat_id": str(chat.id)}
+    )
+    await say(database, chat, "one", run_id=source.id)
+    await database.write(request_cancel, "local", source.id)
+    await say(database, other, "elsewhere")
+    moved = {"message": "one", "chat_id": str(other.id)}
+    fork, _new = await database.write(fork_run, "local", source.id, params=moved)
+    message = await say(database, other, "one", run_id=fork.id)
+    history = await read(database, history_before, "local", message.id)
+    assert [each.content for each in history] == ["elsewhere"]
+
+
 async def test_a_deleted_message_is_gone_for_its_readers(database):
     chat = await database.write(create_chat, "local")
     message = await say(database, chat, "a secret")
-    await database.write(delete_message, "local", message.id)
+    await database.write(delete_message, "local", chat.id, message.id)
     assert (await read(database, list_messages, "local", chat.id)).items == []
     assert (await read(database, get_chat, "local", chat.id)).messages == 0
     with pytest.raises(NotFound):
         await read(database, get_message, "local", message.id)
+
+
+async def test_a_message_is_deleted_only_where_it_was_said(database):
+    chat, other = [await database.write(create_chat, "local") for _ in range(2)]
+    message = await say(database, chat, "hello")
+    with pytest.raises(NotFound):
+        await database.write(delete_message, "local", other.id, message.id)
+    assert await read(database, get_message, "local", message.id) == message
 
 
 async def test_a_deleted_chat_is_gone_with_its_messages(database):
@@ -130,7 +174,7 @@ async def test_a_chat_of_somebody_else_does_not_exist(database):
     for change, args in (
         (rename_chat, (chat.id, "x")),
         (delete_chat, (chat.id,)),
-        (delete_message, (message.id,)),
+        (delete_message, (chat.id, message.id)),
     ):
         with pytest.raises(NotFound):
             await database.write(change, "someone", *args)

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import StatementError
 
 from contracts.chat import Author
-from database.chats import create_chat
 from database.columns import Money
 from database.engine import Database, WriteSession
-from database.messages import add_message, get_message
-from database.runs import get_run
+from database.queue.runs import get_run
 from database.tables import ChatRow, RunRow, core
+from database.talk.chats import create_chat
+from database.talk.messages import add_message, get_message
 from tests.fixtures.made_runs import accepted
 
 RUNS = core(RunRow)

@@ -7,7 +7,7 @@ import pytest
 from contracts.runs import EventKind, RunStatus
 from database.engine import open_database
 from database.errors import Fenced
-from database.events import EventBatch, append_batch, append_events, last_seqs, read_events
+from database.queue.events import EventBatch, append_batch, append_events, last_seqs, read_events
 from database.settings import DatabaseSettings
 from runtime.clock import utcnow
 from runtime.ids import new_id

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from database.files import delete_file, file_content, get_file, list_files, store_file
+from database.talk.files import delete_file, file_content, get_file, list_files, store_file
 from runtime.errors import NotFound
 from runtime.ids import new_id
 

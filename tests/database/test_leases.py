@@ -1,6 +1,7 @@
 """Who may execute a run, and what one can still write who may not any more."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -9,14 +10,14 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from contracts.runs import EventKind, Origin, RunError, RunStatus
-from database.calls import commit_call, fail_call, reserve_call
 from database.engine import open_database
 from database.errors import Fenced
-from database.events import EventBatch, append_batch, append_events, read_events
-from database.leases import (
+from database.journal.calls import commit_call, fail_call, reserve_call
+from database.queue.events import EventBatch, append_batch, append_events, read_events
+from database.queue.leases import (
     adopt_run,
     bind_flow_run,
-    cancel_requested,
+    called_off,
     claim_runs,
     finish_run,
     has_claimable,
@@ -26,23 +27,13 @@ from database.leases import (
     renew_leases,
     unclaim_run,
 )
-from database.reaper import reap_expired
-from database.runs import get_run, request_cancel
+from database.queue.reaper import reap_expired
+from database.queue.runs import get_run, request_cancel
 from database.settings import DatabaseSettings
 from database.tables import RunRow, core
-from tests.fixtures.made_runs import PARAMS, accepted, claimed
+from tests.fixtures.made_runs import ANSWER, CALL, PARAMS, accepted, claimed
 
 RUNS = core(RunRow)
-CALL = {"step": "answer#1", "n": 0, "fingerprint": "f" * 64}
-ANSWER = {
-    "response": {"text": "x"},
-    "deployment": "offline",
-    "model": "offline",
-    "input_tokens": 1,
-    "output_tokens": 1,
-    "cost_usd": None,
-    "latency_ms": 1.0,
-}
 
 
 async def row(database, run_id):
@@ -138,7 +129,7 @@ async def test_a_run_goes_its_way_and_tells_each_step_of_it(database):
 async def test_a_stale_attempt_changes_nothing(database):
     """A worker that was stopped past its lease wakes up while another one executes its run."""
     run = await claimed(database)
-    await database.write(reserve_call, run.id, 1, **CALL, kind="model", role="chat", request={})
+    await database.write(reserve_call, run.id, 1, CALL)
     await take_over(database, run)
     before = await row(database, run.id)
     writes = [
@@ -150,10 +141,10 @@ async def test_a_stale_attempt_changes_nothing(database):
         (release_run, (), {}),
         (hold_run, (), {}),
         (append_events, ([(EventKind.TOKEN, {"text": "stale"}, before.created_at)],), {}),
-        (reserve_call, (), {**CALL, "kind": "model", "role": "chat", "request": {}}),
-        (reserve_call, (), {**CALL, "n": 1, "kind": "model", "role": "chat", "request": {}}),
-        (commit_call, (), {**CALL, **ANSWER}),
-        (fail_call, (), {**CALL, "error": {}, "latency_ms": 1.0}),
+        (reserve_call, (CALL,), {}),
+        (reserve_call, (replace(CALL, n=1),), {}),
+        (commit_call, (CALL, ANSWER), {}),
+        (fail_call, (CALL, RunError(code="x", message="y"), 1.0), {}),
     ]
     for query, args, kwargs in writes:
         with pytest.raises(Fenced):
@@ -204,9 +195,36 @@ async def test_only_an_end_ends_a_run(database):
 
 async def test_a_run_that_did_not_begin_is_given_back_without_counting_the_attempt(database):
     run = await claimed(database)
+    async with database.read() as session:
+        before = await get_run(session, "local", run.id)
+    assert (before.attempt, before.max_attempts) == (1, 3)
     await database.write(unclaim_run, run.id, 1, 0)
     (again,) = await database.write(claim_runs, pool="batch", worker="w", limit=1, lease_seconds=15)
-    assert (again.id, again.attempt) == (run.id, 1)
+    assert (again.id, again.attempt) == (run.id, 2)
+    async with database.read() as session:
+        after = await get_run(session, "local", run.id)
+    assert (after.attempt, after.max_attempts) == (2, 4)
+
+
+async def test_a_give_back_that_is_repeated_does_not_take_the_lease_of_the_next_worker(database):
+    """Its first answer was lost after the commit; a third worker would execute beside the second one."""
+    run = await claimed(database)
+    await database.write(unclaim_run, run.id, run.attempt, 0)
+    (second,) = await database.write(claim_runs, pool="batch", worker="w2", limit=1, lease_seconds=15)
+    with pytest.raises(Fenced):
+        await database.write(unclaim_run, run.id, run.attempt, 0)
+    assert await database.write(claim_runs, pool="batch", worker="w3", limit=1, lease_seconds=15) == []
+    await database.write(mark_running, run.id, second.attempt)
+
+
+async def test_a_run_cancelled_on_its_way_to_an_absent_prefect_ends_when_it_is_given_back(database):
+    """It stayed in the queue, cancelled and not cancelled, until Prefect was back."""
+    run = await claimed(database)
+    await database.write(request_cancel, "local", run.id)
+    await database.write(unclaim_run, run.id, 1, 0)
+    async with database.read() as session:
+        assert not await has_claimable(session, "batch")
+        assert (await get_run(session, "local", run.id)).status is RunStatus.CANCELLED
 
 
 async def test_a_run_that_is_given_back_with_a_delay_waits(database):
@@ -261,8 +279,8 @@ async def test_a_wish_to_cancel_reaches_the_worker(database):
     run, other = await claimed(database), await claimed(database)
     await database.write(request_cancel, "local", run.id)
     async with database.read() as session:
-        assert await cancel_requested(session, [run.id, other.id]) == {run.id}
-        assert await cancel_requested(session, []) == set()
+        assert await called_off(session, [run.id, other.id]) == {run.id: "cancelled"}
+        assert await called_off(session, []) == {}
 
 
 ADOPTION = {

@@ -3,10 +3,13 @@
 import asyncio
 from uuid import uuid4
 
+import pytest
+
 from contracts.runs import RunStatus
-from database.leases import bind_flow_run, claim_runs, mark_running
-from database.reaper import reap_expired
-from database.runs import get_run, request_cancel
+from database.errors import Fenced
+from database.queue.leases import bind_flow_run, claim_runs, mark_running
+from database.queue.reaper import reap_expired, reap_workers
+from database.queue.runs import get_run, request_cancel
 from tests.fixtures.made_runs import claimed
 
 MOMENT = 0.05
@@ -60,3 +63,21 @@ async def test_reapers_that_meet_reap_each_run_once(database):
     reaped = [one.id for some in found for one in some]
     assert len(reaped) == 10
     assert set(reaped) == ids
+
+
+async def test_the_runs_of_a_worker_that_is_known_to_be_gone_are_free_at_once(database):
+    lost = await claimed(database, worker="gone", lease_seconds=600)
+    kept = await claimed(database, worker="alive", lease_seconds=600)
+    (reaped,) = await database.write(reap_workers, ["gone", "never seen"])
+    assert (reaped.id, reaped.status, reaped.attempt) == (lost.id, RunStatus.QUEUED, 1)
+    (again,) = await database.write(claim_runs, pool="batch", worker="alive", limit=5, lease_seconds=15)
+    assert (again.id, again.attempt) == (lost.id, 2)
+    await database.write(mark_running, kept.id, kept.attempt)
+
+
+async def test_a_worker_that_was_wrongly_taken_for_gone_changes_nothing_any_more(database):
+    run = await claimed(database, worker="slow", lease_seconds=600)
+    await database.write(reap_workers, ["slow"])
+    with pytest.raises(Fenced):
+        await database.write(mark_running, run.id, run.attempt)
+    assert await database.write(reap_workers, ["slow"]) == []

@@ -6,14 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs import Origin, RunStatus
-from database.events import read_events
-from database.leases import claim_runs, finish_run, has_claimable
-from database.runs import accept_run, get_run, list_runs, request_cancel
+from contracts.runs import Origin, RunOptions, RunStatus
+from database.queue.events import read_events
+from database.queue.leases import claim_runs, finish_run, has_claimable
+from database.queue.runs import accept_run, get_run, list_runs, request_cancel
 from runtime.clock import utcnow
 from runtime.errors import BadInput, Conflict, NotFound
 from runtime.ids import new_id
-from tests.fixtures.made_runs import PARAMS, accepted, claimed
+from tests.fixtures.made_runs import PARAMS, accepted, claimed, comes_due
 
 REQUEST = {
     "pipeline": "analysis",
@@ -158,9 +158,9 @@ async def test_an_ended_run_cannot_be_cancelled(database):
 
 
 async def test_a_delayed_run_waits_for_its_time(database):
-    await accepted(database, available_at=utcnow() + timedelta(seconds=0.4))
+    run = await accepted(database, options=RunOptions(start_at=utcnow() + timedelta(hours=1)))
     async with database.read() as session:
         assert not await has_claimable(session, "batch")
-    await asyncio.sleep(0.6)
+    await comes_due(database, run.id, "available_at")
     async with database.read() as session:
         assert await has_claimable(session, "batch")

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from database.workers import announce_worker, forget_lost_workers, forget_worker, live_workers
+from database.queue.workers import announce_worker, forget_lost_workers, forget_worker, live_workers
 
 
 async def announce(database, worker="w1", running=0, pool="batch"):

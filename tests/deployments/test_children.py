@@ -17,13 +17,13 @@ from deployments.stack.supervision import StackBroken, Supervised, keep_running,
 
 PROGRAMS = {
     # Writes a line, then lives until SIGTERM.
-    "lives": "import time\nprint('alive', flush=True)\ntime.sleep(60)",
+    "lives": "import time\nprint('alive', flush=True)\ntime.sleep(600)",
     # Ignores SIGTERM and has a child of its own.
     "clings": "import signal, subprocess, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-    "print('alive', flush=True)\ntime.sleep(60)",
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print('alive', flush=True)\ntime.sleep(600)",
     "orphans": "import subprocess, sys\n"
-    "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    "left = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
     "print(left.pid, flush=True)",
     "dies": "import sys\nprint('cannot go on: the disk is full', flush=True)\nsys.exit(1)",
     "misconfigured": "from runtime.errors import ConfigurationProblem\n"
@@ -31,7 +31,7 @@ PROGRAMS = {
     "done": "print('done')",
     # Dies at its first start only.
     "recovers": "import pathlib, sys, time\nmark = pathlib.Path(__file__).with_suffix('.mark')\n"
-    "if not mark.exists():\n    mark.touch()\n    sys.exit(7)\nprint('alive', flush=True)\ntime.sleep(60)",
+    "if not mark.exists():\n    mark.touch()\n    sys.exit(7)\nprint('alive', flush=True)\ntime.sleep(600)",
 }
 
 
@@ -89,7 +89,7 @@ async def says_alive(child: Child) -> bool:
     return "alive" in child.log.read_text()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 240) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -134,9 +134,9 @@ async def test_what_a_child_leaves_behind_is_ended_with_it(child: Callable[[str]
 
 async def test_a_child_that_dies_is_started_again_and_that_is_told(child: Callable[[str], Child]):
     told, supervised = Told(), Supervised(child("recovers"), says_alive)
-    keeping = asyncio.create_task(keep_running(supervised, told, start_seconds=10))
+    keeping = asyncio.create_task(keep_running(supervised, told, start_seconds=240))
 
-    await asyncio.wait_for(supervised.ready.wait(), 10)
+    await asyncio.wait_for(supervised.ready.wait(), 240)
 
     assert told.lines == [
         "recovers begins",
@@ -146,7 +146,7 @@ async def test_a_child_that_dies_is_started_again_and_that_is_told(child: Callab
     ]
     supervised.stopping = True
     supervised.child.ask_to_stop()
-    await asyncio.wait_for(keeping, 10)
+    await asyncio.wait_for(keeping, 240)
 
 
 async def test_a_child_that_never_starts_ends_the_stack_with_the_end_of_its_log(
@@ -155,7 +155,7 @@ async def test_a_child_that_never_starts_ends_the_stack_with_the_end_of_its_log(
     monkeypatch.setattr("deployments.stack.supervision.FIRST_PAUSE_SECONDS", 0.01)
 
     with pytest.raises(StackBroken) as caught:
-        await keep_running(Supervised(child("dies"), says_alive), Told(), start_seconds=10)
+        await keep_running(Supervised(child("dies"), says_alive), Told(), start_seconds=240)
 
     assert "dies ended at its start (exit code 1)" in caught.value.message
     assert "cannot go on: the disk is full" in caught.value.message
@@ -167,7 +167,7 @@ async def test_a_wrong_configuration_is_told_at_once_and_not_tried_three_times(
     told = Told()
 
     with pytest.raises(StackBroken, match="PROVIDERS_FILE names no file"):
-        await keep_running(Supervised(child("misconfigured"), says_alive), told, start_seconds=10)
+        await keep_running(Supervised(child("misconfigured"), says_alive), told, start_seconds=240)
 
     assert told.lines == ["misconfigured begins"]
 

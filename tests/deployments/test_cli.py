@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from contracts.pipelines import Pool
-from contracts.runs import Event, EventKind
+from contracts.runs import Event, EventKind, RunOptions
 from deployments.cli import main
 from deployments.cli.client import Api
 from deployments.cli.demo import own_documents
@@ -26,7 +26,24 @@ from deployments.cli.telling import Telling
 from runtime.errors import BadInput
 from tests.fixtures.prefect_server import free_port
 
-COMMANDS = ("up", "demo", "run", "status", "api", "worker", "migrate")
+COMMANDS = (
+    "up",
+    "demo",
+    "run",
+    "status",
+    "receipt",
+    "resume",
+    "cancel",
+    "retry",
+    "fork",
+    "approvals",
+    "approve",
+    "reject",
+    "api",
+    "worker",
+    "migrate",
+    "secrets",
+)
 
 
 def millrace(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -53,6 +70,21 @@ def test_the_help_of_each_command_teaches_by_example(
     said = capsys.readouterr().out
     assert "Example" in said
     assert f"millrace {command}" in said
+
+
+def test_run_names_the_agent_in_whose_name_it_starts(monkeypatch: pytest.MonkeyPatch):
+    """What is sent is what the API reads as the run's options."""
+    agent, sent = uuid4(), {}
+
+    async def start_run(_api: Api, _pipeline: str, _params: Any, _key: Any, options: dict[str, Any]) -> None:
+        sent.update(options)
+        raise BadInput("Enough was seen.", code="seen")
+
+    monkeypatch.setattr(Api, "start_run", start_run)
+
+    assert millrace(monkeypatch, "run", "probe", "--agent", str(agent)) == 2
+
+    assert RunOptions.model_validate(sent).agent_id == agent
 
 
 @pytest.mark.parametrize("command", [["status"], ["run", "probe"]])

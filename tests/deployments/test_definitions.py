@@ -1,5 +1,6 @@
 """`prefect.yaml` says the same as the catalogue of pipelines, to us and to Prefect's own command."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,23 @@ def test_every_deployment_starts_the_flow_of_a_pipeline_with_parameters_that_it_
     assert deployment.entrypoint == f"flows.{pipeline.name}.{pipeline.name}"
     if deployment.parameters:
         assert deployment.parameters.keys() == {"params"}
-        pipeline.params.model_validate(deployment.parameters["params"], strict=True)
+        # Prefect keeps them as JSON.
+        pipeline.params.model_validate_json(json.dumps(deployment.parameters["params"]), strict=True)
 
 
-def test_one_deployment_runs_on_a_schedule():
-    scheduled = [name for name, deployment in DEPLOYMENTS.items() if deployment.schedules]
+def test_what_spends_money_on_a_schedule_is_off_until_somebody_switches_it_on():
+    """The example of work on a schedule answers from the offline model until a provider is enabled."""
+    scheduled = {
+        name: [one.active for one in deployment.schedules]
+        for name, deployment in DEPLOYMENTS.items()
+        if deployment.schedules
+    }
 
-    assert scheduled == ["analysis/nightly-docs"]
+    assert scheduled == {
+        "analysis/nightly-docs": [True],
+        "optimize/nightly-sort": [False],
+        "cross_pollinate/weekly-chat": [False],
+    }
 
 
 def test_prefects_own_reader_finds_the_same_deployments():

@@ -109,7 +109,7 @@ def test_every_variable_of_an_image_is_a_setting_or_pythons():
     )
 
     assert named - {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"} <= variables()
-    assert {"API_HOST", "API_ALLOW_OPEN_BIND"} <= named
+    assert {"API_HOST", "AUTH"} <= named
 
 
 def test_prefects_own_image_is_of_the_pinned_version_and_just_as_silent():
@@ -125,7 +125,7 @@ def test_prefects_own_image_is_of_the_pinned_version_and_just_as_silent():
 
 
 def test_ports_are_those_of_the_settings_and_published_on_loopback_only():
-    """The API does not ask yet who calls, and Prefect's server has one shared password at most."""
+    """The API speaks without TLS, and Prefect's server has one shared password at most."""
     api, prefect = ApiSettings.model_fields["api_port"].default, PrefectSettings().prefect_server_api_port
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 

@@ -68,6 +68,7 @@ async def test_a_stack_that_is_alone_uses_no_server_that_the_environment_names(
     monkeypatch.setenv("DATABASE_URL", "mysql+aiomysql://me:secret@production/millrace")
     monkeypatch.setenv("PREFECT_API_URL", "http://production:4200/api")
     monkeypatch.setenv("PREFECT_HOME", "/home/me/.prefect")
+    monkeypatch.setenv("AUTH", "embedded")
 
     plan = await make_plan(free_ports=True, alone=True)
 
@@ -75,8 +76,21 @@ async def test_a_stack_that_is_alone_uses_no_server_that_the_environment_names(
     for command in (plan.api, plan.migrate, plan.register, plan.prefect, *plan.workers):
         assert command.environment["DATABASE_URL"] == f"sqlite+aiosqlite:///{tmp_path / 'millrace.db'}"
         assert command.environment["PREFECT_HOME"] == str(tmp_path / "prefect")
+        assert command.environment["AUTH"] == "none"
         assert command.environment["PREFECT_API_URL"] == plan.prefect_api_url
     assert "production" not in plan.prefect_api_url
+
+
+async def test_a_demo_where_appwrite_would_ask_everybody_says_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else it starts everything and is refused by its own API."""
+    monkeypatch.setenv("MILLRACE_HOME", str(tmp_path))
+    monkeypatch.setenv("APPWRITE_ENDPOINT", "https://appwrite.example.org/v1")
+
+    with pytest.raises(ConfigurationProblem, match="APPWRITE_ENDPOINT") as refused:
+        await make_plan(free_ports=True, alone=True)
+    assert refused.value.code == "demo_asks_nobody"
 
 
 async def test_a_drain_time_of_the_settings_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

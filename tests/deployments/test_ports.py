@@ -55,7 +55,7 @@ async def test_a_free_port_is_kept_and_zero_means_any(busy: socket.socket):
     busy.close()
 
     # Waited for, because the machine may lend the port to some other program's connection meanwhile.
-    assert port == await claim_port("127.0.0.1", port, "API_PORT", any_free=False, wait_seconds=10)
+    assert port == await claim_port("127.0.0.1", port, "API_PORT", any_free=False, wait_seconds=60)
     assert await claim_port("127.0.0.1", 0, "API_PORT", any_free=False) > 0
 
 
@@ -64,4 +64,4 @@ async def test_a_port_that_a_dying_stack_still_holds_is_waited_for(busy: socket.
     port = busy.getsockname()[1]
     asyncio.get_running_loop().call_later(0.3, busy.close)
 
-    assert port == await claim_port("127.0.0.1", port, "API_PORT", any_free=False, wait_seconds=5)
+    assert port == await claim_port("127.0.0.1", port, "API_PORT", any_free=False, wait_seconds=60)

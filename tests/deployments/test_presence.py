@@ -19,7 +19,7 @@ folder = Path(sys.argv[1])
 with only_stack(folder):
     note_stack(folder, "http://127.0.0.1:1", "http://127.0.0.1:2/api")
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

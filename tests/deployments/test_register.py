@@ -101,6 +101,21 @@ async def test_a_schedule_that_someone_paused_stays_paused(client: PrefectClient
     assert schedule.active is False
 
 
+async def test_a_schedule_that_someone_switched_on_stays_on(client: PrefectClient):
+    """It is off in the file, because it spends money; whoever wants it says so once."""
+    await register(read_deployments())
+    deployment = await client.read_deployment_by_name("cross_pollinate/weekly-chat")
+    (schedule,) = deployment.schedules
+    assert (schedule.active, schedule.slug) == (False, "weekly")
+    await client.update_deployment_schedule(deployment.id, schedule.id, active=True)
+
+    await register(read_deployments())
+
+    (schedule,) = (await client.read_deployment_by_name("cross_pollinate/weekly-chat")).schedules
+    assert schedule.active is True
+    await client.update_deployment_schedule(deployment.id, schedule.id, active=False)
+
+
 async def test_prefects_own_deploy_command_registers_the_same(
     client: PrefectClient, prefect_server: PrefectServer
 ):

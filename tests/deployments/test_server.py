@@ -48,7 +48,7 @@ async def test_four_writers_that_read_first_all_succeed_where_stock_loses_three(
 
 async def read_then_write(kind: type[AioSqliteConfiguration], path: Path) -> list[BaseException | None]:
     """Let four transactions read a counter and then raise it, at once; return how each ended."""
-    config = kind(connection_url=f"sqlite+aiosqlite:///{path}", timeout=5)
+    config = kind(connection_url=f"sqlite+aiosqlite:///{path}", timeout=60)
     engine = await config.engine()
     try:
         async with await config.session(engine) as session, config.begin_transaction(session):
@@ -58,7 +58,8 @@ async def read_then_write(kind: type[AioSqliteConfiguration], path: Path) -> lis
         async def raise_it() -> None:
             async with await config.session(engine) as session, config.begin_transaction(session):
                 n = (await session.execute(sa.text("SELECT n FROM counter"))).scalar_one()
-                await asyncio.sleep(0.05)
+                # All of the stock ones have read by then, also where the machine is busy.
+                await asyncio.sleep(0.3)
                 await session.execute(sa.text("UPDATE counter SET n = :n"), {"n": n + 1})
 
         return await asyncio.gather(*(raise_it() for _ in range(4)), return_exceptions=True)

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.analysis import FileSource, FolderSource, TextSource
 from database.engine import Database
-from database.files import store_file
+from database.talk.files import store_file
 from flows.durable.run import Run
 from flows.sources import read_sources
 from runtime.errors import BadInput, NotFound
@@ -90,4 +90,4 @@ async def test_more_documents_than_promised_are_refused(database: Database, fold
 def run_of(database: Database) -> Run:
     """A run of the local owner that asks no model and tells nothing."""
     nothing = object()
-    return Run(uuid4(), 1, "local", "analysis", database, nothing, nothing)
+    return Run(uuid4(), 1, "local", "analysis", database, nothing, nothing, nothing)

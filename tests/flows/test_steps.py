@@ -84,4 +84,4 @@ def test_a_flow_outside_a_worker_says_how_to_start_it() -> None:
 def bare_run() -> Run:
     """A run that touches nothing."""
     nothing = object()
-    return Run(uuid4(), 1, "local", "probe", nothing, nothing, nothing)
+    return Run(uuid4(), 1, "local", "probe", nothing, nothing, nothing, nothing)

@@ -11,7 +11,7 @@ from dspy.lm15 import Message, Request
 
 from llm.door import Door
 from llm.ledger import StepCalls
-from llm.router import NOISE
+from llm.quiet_litellm import NOISE
 from llm.settings import LlmSettings
 from tests.fixtures.model_server import ModelServer
 from tests.fixtures.notebook_ledger import NotebookLedger
@@ -19,6 +19,10 @@ from tests.fixtures.notebook_ledger import NotebookLedger
 # Warnings are errors here, and inside LiteLLM's streams an error is a broken stream.
 QUIET = [pytest.mark.filterwarnings(f"ignore:{message}") for message in NOISE]
 KEY = "sk-loopback-1234567890abcdef"
+# Nothing but a provider's silence is ever waited for as long as this: the machine may be busy.
+PATIENT = {"timeout_seconds": 60, "idle_seconds": 60}
+# For tests of that silence. Whoever stands in has as long, so it is no moment either.
+SOON = {"timeout_seconds": 3, "idle_seconds": 3}
 OpenDoor = Callable[..., Awaitable[Door]]
 
 
@@ -53,14 +57,14 @@ async def open_door(
         provider = {
             "kind": "openai_compatible",
             "base_url": server.url,
-            "key_env": "LOOPBACK_KEY",
+            "key_name": "LOOPBACK_KEY",
             "cost": {"input_per_million": 0.15, "output_per_million": "0.6"},
             **extra,
         }
         told = {
             "providers": {name: {**provider, "model": name} for name in models or ("first",)},
             "routing": {"default": list(models or ("first",))},
-            "policies": {"timeout_seconds": 1, "idle_seconds": 0.5, **(policies or {})},
+            "policies": {**PATIENT, **(policies or {})},
         }
         path = tmp_path / "providers.yaml"
         path.write_text(yaml.safe_dump(told))
@@ -86,7 +90,7 @@ def calls(ledger: NotebookLedger) -> StepCalls:
 
 async def eventually(true: Callable[[], object]) -> None:
     """Wait until something is so, for what other threads and processes do."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110  a thread's counter has no event of this loop
             await asyncio.sleep(0.01)
 

@@ -84,13 +84,68 @@ async def test_a_kind_that_litellm_does_not_know_is_told_with_its_line(
     monkeypatch.setenv("SOME_KEY", "x")
     path = tmp_path / "providers.yaml"
     path.write_text(
-        "providers:\n  a:\n    kind: opneai\n    model: x\n    key_env: SOME_KEY\nrouting: {default: [a]}\n"
+        "providers:\n  a:\n    kind: opneai\n    model: x\n    key_name: SOME_KEY\nrouting: {default: [a]}\n"
     )
 
     with pytest.raises(ConfigurationProblem) as caught:
         Door.open(LlmSettings(providers_file=path))
 
     assert str(caught.value).startswith(f"{path}:3: LiteLLM does not know the kind of `a`")
+
+
+async def test_every_kind_that_is_not_known_is_told_at_once(tmp_path: Path):
+    path = tmp_path / "providers.yaml"
+    own = "kind: openai_compatible, model: m, base_url: 'http://127.0.0.1:1/v1'"
+    lines = [
+        "  a: {kind: opneai, model: x, key_name: PATH}",
+        "  b: {kind: antropic, model: x, key_name: PATH}",
+    ]
+    path.write_text("\n".join(["providers:", f"  own: {{{own}}}", *lines]))
+
+    with pytest.raises(ConfigurationProblem) as caught:
+        Door.open(LlmSettings(providers_file=path))
+
+    assert [problem["line"] for problem in caught.value.detail["problems"]] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "capped", ["policies: {usd_per_day: 5}", "policies: {limits: {usd_per_day: 5}}"], ids=["all", "each"]
+)
+async def test_money_that_nobody_can_count_is_not_capped_in_vain(tmp_path: Path, capped: str):
+    """A cap that never holds is worse than none: somebody relies on it."""
+    path = tmp_path / "providers.yaml"
+    own = "kind: openai_compatible, model: gpt-5-mini, base_url: 'http://127.0.0.1:1/v1'"
+    free = "cost: {input_per_million: 0, output_per_million: 0}"
+    path.write_text(f"providers:\n  known: {{{own}, {free}}}\n  unknown: {{{own}}}\n{capped}\n")
+
+    with pytest.raises(ConfigurationProblem) as caught:
+        Door.open(LlmSettings(providers_file=path))
+
+    (problem,) = caught.value.detail["problems"]
+    assert problem["line"] == 3
+    assert "`unknown` has no price" in problem["what"]
+    assert "`cost:`" in problem["remedy"]
+
+
+async def test_a_zero_in_the_price_list_is_free_only_on_a_machine_of_ones_own(tmp_path: Path):
+    """LiteLLM writes zero where it does not know, and leaves out what is billed for each request."""
+    path = tmp_path / "providers.yaml"
+    own = ("lemonade", "Qwen3-Coder-30B-A3B-Instruct-GGUF")
+    told = {"a": ("gigachat", "GigaChat-2"), "b": ("perplexity", "sonar"), "c": ("openai", "gpt-5-mini")}
+    lines = [
+        f"  {name}: {{kind: {kind}, model: {model}, key_name: PATH}}"
+        for name, (kind, model) in {**told, "d": own}.items()
+    ]
+    path.write_text("\n".join(["providers:", *lines]))
+
+    door = Door.open(LlmSettings(providers_file=path))
+
+    prices = {one.name: (one.price_source, one.input_per_million) for one in door.catalogue()}
+    assert (prices["a"], prices["b"]) == ((None, None), (None, None))
+    assert prices["c"][0] == prices["d"][0] == "litellm"
+    assert prices["c"][1] > 0
+    assert prices["d"][1] == 0
+    await door.close()
 
 
 async def test_a_request_is_answered_the_same_by_all_ways_in(settings: LlmSettings):

@@ -4,8 +4,8 @@ import pytest
 from dspy.lm15 import Message, Request
 
 from llm.deployments import deployment_of
-from llm.providers import Provider
-from llm.router import _litellm
+from llm.providers import Provider, Providers
+from llm.quiet_litellm import imported
 from llm.wire import StreamReader, usage_of
 from tests.fixtures.model_server import ModelServer
 from tests.fixtures.notebook_ledger import NotebookLedger
@@ -13,7 +13,7 @@ from tests.llm.conftest import QUIET, OpenDoor, asked
 
 pytestmark = QUIET
 
-litellm = _litellm()
+litellm = imported()
 from litellm.types.utils import ModelResponseStream, Usage  # noqa: E402  after the flags of its import
 
 
@@ -76,10 +76,11 @@ def test_cached_tokens_are_read_from_litellms_own_words():
 
 def test_the_map_knows_a_famous_model_and_not_its_namesake():
     """A server of one's own that calls its model `gpt-5-mini` does not charge OpenAI's prices."""
-    famous = deployment_of(litellm, "a", Provider(kind="openai", model="gpt-5-mini", key_env="A_KEY"))
-    namesake = deployment_of(
-        litellm, "b", Provider(kind="openai_compatible", model="gpt-5-mini", base_url="http://127.0.0.1:1/v1")
-    )
+    told = {
+        "a": Provider(kind="openai", model="gpt-5-mini", key_name="A_KEY"),
+        "b": Provider(kind="openai_compatible", model="gpt-5-mini", base_url="http://127.0.0.1:1/v1"),
+    }
+    famous, namesake = (deployment_of(litellm, name, Providers(providers=told)) for name in told)
 
     assert famous.price is not None
     assert "tools" in famous.supports
@@ -116,7 +117,7 @@ async def test_a_long_prompt_is_priced_by_litellm_where_the_map_has_tiers(
         and entry.get("mode") == "chat"
         and "input_cost_per_token_above_272k_tokens" in entry
     )
-    door = await open_door(model, kind="openai", cost=None, policies={"timeout_seconds": 20})
+    door = await open_door(model, kind="openai", cost=None)
     engine = door.lm("chat", calls).engine.twin
     request = asked("word" * 300_000)
 
@@ -134,6 +135,26 @@ async def test_a_long_prompt_is_priced_by_litellm_where_the_map_has_tiers(
         + (answer.output_tokens or 0) * entry["output_cost_per_token_above_272k_tokens"]
     )
     assert float(answer.cost_usd or 0) == pytest.approx(expected, rel=1e-9)
+
+
+async def test_litellm_makes_no_log_record_of_a_call_that_is_in_our_ledger(
+    open_door: OpenDoor, calls, monkeypatch: pytest.MonkeyPatch
+):
+    """It took a third of a call's time, for callbacks that nobody registered, and held the whole prompt."""
+    from litellm.litellm_core_utils import litellm_logging
+
+    recorded = []
+
+    def note(*_args: object, **_more: object) -> None:
+        recorded.append("a record")
+
+    monkeypatch.setattr(litellm_logging.Logging, "async_success_handler", note)
+    monkeypatch.setattr(litellm_logging.Logging, "success_handler", note)
+    door = await open_door("first")
+
+    await door.lm("chat", calls).acall(request=asked())
+
+    assert recorded == []
 
 
 async def test_what_all_deployments_can_do_is_offered_to_dspy(open_door: OpenDoor):

@@ -7,7 +7,10 @@ import sys
 import dspy
 import httpx
 
-from tests.fixtures.model_server import ModelServer
+from llm.ledger import StepCalls
+from tests.chaos.audit import said
+from tests.fixtures.model_server import ModelServer, print_of
+from tests.fixtures.notebook_ledger import NotebookLedger
 from tests.llm.conftest import QUIET, OpenDoor
 
 pytestmark = QUIET
@@ -48,7 +51,7 @@ async def test_it_runs_as_a_process_and_is_scripted_over_http():
 async def test_its_answers_come_from_the_offline_model(open_door: OpenDoor, server: ModelServer):
     """So that programs find their fields, whatever their signature."""
     server.behaviour.clear()
-    door = await open_door("first", policies={"timeout_seconds": 10})
+    door = await open_door("first")
 
     with dspy.context(lm=door.lm("chat"), disable_history=True, trace=None):
         prediction = await dspy.Predict("context, question -> answer: str, sure: bool").acall(
@@ -58,3 +61,16 @@ async def test_its_answers_come_from_the_offline_model(open_door: OpenDoor, serv
     assert "Wupper" in prediction.answer
     assert isinstance(prediction.sure, bool)
     assert server.stats["first"].answers == 1
+
+
+async def test_the_server_and_the_ledger_call_a_question_by_one_name(
+    open_door: OpenDoor, server: ModelServer, ledger: NotebookLedger
+) -> None:
+    """Else each would be compared with nothing."""
+    server.behaviour["*"].text = "[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]"
+    door = await open_door()
+    with dspy.context(lm=door.lm("chat", StepCalls(ledger, "answer#1")), disable_history=True):
+        await dspy.Predict("context, question -> answer").acall(
+            context="A lease.\n\nIt ends, *soon*: oui.", question="mark-0123456789ab how long?"
+        )
+    assert set(server.questions) == {print_of("mark-0123456789ab", said(ledger.only.call.request))}

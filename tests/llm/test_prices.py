@@ -52,6 +52,19 @@ def test_cached_input_has_its_own_price_where_one_is_known():
     assert cost(usage, Price(Decimal("1e-6"), Decimal("2e-6"))) == Decimal("0.0001")
 
 
+def test_reasoning_has_its_own_price_where_one_is_known():
+    """Qwen's models take three times as much for it, inside the same count of output."""
+    entry = {
+        "input_cost_per_token": 0,
+        "output_cost_per_token": 1e-6,
+        "output_cost_per_reasoning_token": 4e-6,
+    }
+    usage = Usage(input_tokens=10, output_tokens=100, reasoning_tokens=40)
+
+    assert cost(usage, from_map(entry)) == Decimal("0.00022")
+    assert cost(usage, Price(Decimal(0), Decimal("1e-6"))) == Decimal("0.0001")
+
+
 def test_the_map_is_read_without_the_noise_of_its_floats():
     price = from_map({"input_cost_per_token": 8.000000000000001e-07, "output_cost_per_token": 3e-06})
 

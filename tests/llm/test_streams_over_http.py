@@ -10,7 +10,7 @@ from llm.errors import ModelError, StreamCut, translate
 from llm.ledger import StepCalls
 from tests.fixtures.model_server import ModelServer
 from tests.fixtures.notebook_ledger import NotebookLedger
-from tests.llm.conftest import QUIET, OpenDoor, asked, eventually
+from tests.llm.conftest import QUIET, SOON, OpenDoor, asked, eventually
 
 pytestmark = QUIET
 
@@ -86,7 +86,7 @@ async def test_a_stream_that_breaks_off_is_an_error_and_never_an_answer(
 ):
     """LiteLLM makes up the end of such a stream; half a summary would be stored as a whole one."""
     server.fail("*", kind)
-    door = await open_door("first", "second")
+    door = await open_door("first", "second", policies=SOON if kind == "stall" else None)
     events = []
 
     with pytest.raises(dspy.LMError) as caught:
@@ -132,7 +132,7 @@ async def test_a_stream_that_never_began_is_asked_of_the_next(
     fault: dict[str, object],
 ):
     server.fail("first", **fault)
-    door = await open_door("first", "second")
+    door = await open_door("first", "second", policies=SOON if fault["kind"] == "hang" else None)
 
     events = await collected(door, calls)
 
@@ -174,7 +174,7 @@ async def test_a_stream_that_its_reader_closes_stays_started_and_leaves_the_serv
     open_door: OpenDoor, server: ModelServer, calls: StepCalls, ledger: NotebookLedger
 ):
     server.fail("*", "stall")
-    door = await open_door("first", policies={"idle_seconds": 30})
+    door = await open_door("first")
     stream = engine(door, calls).stream(asked())
 
     async with contextlib.aclosing(stream):
@@ -191,7 +191,7 @@ async def test_a_cancelled_program_leaves_its_stream_started(
     open_door: OpenDoor, server: ModelServer, calls: StepCalls, ledger: NotebookLedger
 ):
     server.fail("*", "stall", after=3)
-    door = await open_door("first", policies={"idle_seconds": 30})
+    door = await open_door("first")
     running = asyncio.create_task(streamed_program(door, calls))
     await eventually(lambda: server.total().faults)
 

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.chat import Author, Message
 from modules.chat import CarefulChat, CarefulThresholds, DirectChat, history_of
-from tests.modules.scripted_model import ScriptedModel, fields
+from tests.modules.scripted_model import ScriptedModel, fields, text_of
 
 READING = json.dumps({"asked": "the lease", "facts": ["15 s"], "missing": []})
 
@@ -41,6 +41,53 @@ async def test_a_direct_answer_is_one_call_that_sees_history_context_and_message
     assert "Hello." in spoken[1][1]
     assert "Ada is a name." in spoken[2][1]
     assert "Who am I?" in spoken[2][1]
+
+
+async def test_the_instructions_of_an_agent_are_an_input_of_every_call():
+    """They are its owner's word: a field that is to be followed, and no quoted data."""
+    told = "You are Clerk. Name the clause."
+    script = [fields(reading=READING), fields(answer="20 s."), verdict(0.2, "No."), fields(answer="15 s.")]
+    for program, model in (
+        (DirectChat(), ScriptedModel([fields(answer="Hi.")])),
+        (CarefulChat(), ScriptedModel(script)),
+    ):
+        await ask(program, model, message="How long?", context="The lease is 15 s.", instructions=told)
+        for request in model.asked:
+            assert f"[[ ## agent_instructions ## ]]\n{told}\n" in text_of(request)
+            system = str(request.system)
+            assert "`agent_instructions` (str): Who you are and how you answer" in system
+            assert "never an instruction" not in system.partition("agent_instructions")[2].partition("\n")[0]
+    assert len(model.asked) == 4
+
+
+async def test_without_an_agent_the_prompt_is_what_it_was():
+    """Learned versions, kept answers and runs under way rest on it."""
+    with_none, without = ScriptedModel([fields(answer="Hi.")]), ScriptedModel([fields(answer="Hi.")])
+    await ask(DirectChat(), with_none, message="Hello", instructions="")
+    await ask(DirectChat(), without, message="Hello")
+    assert with_none.asked == without.asked
+    assert "agent_instructions" not in str(without.asked)
+
+
+async def test_what_was_learned_without_an_agent_answers_with_one():
+    program, model = DirectChat(), ScriptedModel([fields(answer="Hi.")])
+    shown = {"history": dspy.History(messages=[]), "message": "A demo?", "answer": "A demo."}
+    program.respond.demos = [dspy.Example(**shown, context={"document": "context", "text": ""})]
+    await ask(program, model, message="Hello", instructions="You are Clerk.")
+    (request,) = model.asked
+    spoken = [message.parts[0].text for message in request.messages]
+    assert ("A demo?" in spoken[0], "You are Clerk." in spoken[0]) == (True, False)
+    assert "You are Clerk." in spoken[-1]
+    assert "not supplied" not in spoken[0]
+    assert program.respond.demos[0].message == "A demo?"
+    assert "agent_instructions" not in program.respond.signature.input_fields
+
+
+async def test_instructions_end_where_they_end():
+    """Not because they are distrusted: a field that ended early would say something else than was written."""
+    model = ScriptedModel([fields(answer="Hi.")])
+    await ask(DirectChat(), model, message="Hello", instructions="A\n[[ ## message ## ]]\nB")
+    assert text_of(model.asked[0]).count("[[ ## message ## ]]") == 1
 
 
 async def test_a_good_draft_is_kept_after_three_calls():

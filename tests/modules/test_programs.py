@@ -21,6 +21,7 @@ PREDICTORS = {
     "analysis.find": ["find"],
     "analysis.merge": ["merge"],
     "analysis.report": ["write"],
+    "support.sort": ["sort"],
 }
 
 
@@ -47,7 +48,7 @@ def test_states_and_fingerprints_are_the_same_in_every_process(name):
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         env=environment,
     )
     program = build(name)

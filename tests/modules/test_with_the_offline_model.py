@@ -1,10 +1,9 @@
 """The programs before the model that answers when no provider is configured: no script, no key."""
 
-from pathlib import Path
-
 import dspy
 import pytest
 
+from modules.analysis import MergeNotes
 from modules.chat import CarefulChat, DirectChat
 from modules.notes import NoteSizes, batches, grounded, notes_of, shown
 from modules.programs import build
@@ -13,7 +12,11 @@ from tools.documents import evidence, read_document, split
 
 offline = pytest.importorskip("llm.offline")
 
-TEXT = Path(__file__).parents[2].joinpath("contracts", "runs.py").read_bytes()
+TEXT = "\n\n".join(
+    f"A worker claims run {number} with a lease. Run {number} has {number % 3 + 1} attempts, and its lease is"
+    f" renewed every {number + 4} seconds. Its events are kept for {number + 10} days."
+    for number in range(1, 31)
+).encode()
 FACTS = (
     "The worker holds a lease on each run. The lease expires after 15 seconds. "
     "The reaper puts expired runs back in the queue."
@@ -56,6 +59,17 @@ async def test_a_chat_turn_remembers_what_was_said(lm):
     assert "Ada" in prediction.answer
 
 
+@pytest.mark.parametrize("program", [DirectChat, CarefulChat])
+async def test_an_agent_answers_from_what_it_was_told_and_does_not_recite_it(lm, program):
+    """It obeys no wish about how to answer, for it has no weights; the facts in the instructions it knows."""
+    told = "You are the clerk of the town library. The library opens at nine. Never mention the cellar."
+    with dspy.context(lm=lm, disable_history=True, trace=None):
+        known = await program().acall(message="When does the library open?", instructions=told)
+        thanked = await program().acall(message="Thank you!", instructions=told)
+    assert "nine" in known.answer
+    assert "cellar" not in thanked.answer
+
+
 async def test_an_analysis_ends_in_a_report_whose_evidence_is_in_the_documents(lm):
     documents = {
         document.name: document
@@ -78,7 +92,7 @@ async def test_an_analysis_ends_in_a_report_whose_evidence_is_in_the_documents(l
                 findings += grounded(quoted, lambda quote, part=part: evidence(part, quote))
         notes = notes_of(findings)
         while len(groups := batches(notes, small)) > 1:
-            merged = [await build("analysis.merge").acall(question=question, notes=group) for group in groups]
+            merged = [await MergeNotes(small).acall(question=question, notes=group) for group in groups]
             notes = [note for one in merged for note in one.notes]
         report = (await build("analysis.report").acall(question=question, notes=groups[0])).report
     assert "15 seconds" in report.answer

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from decimal import Decimal
 
 import dspy
@@ -125,9 +124,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_five_megabytes_are_read_in_seconds_whatever_they_are(offline, text):
-    """The bound is far above the second that it takes: machines are noisy, quadratic steps take minutes."""
-    started = time.perf_counter()
-
+    """A quadratic step takes minutes instead of the second that it is: the limit of every test ends it."""
     prediction = dspy.Predict(
         "text, question -> answer, findings: list[str], amount: int, day: str, gaps: list[str], score: float"
     )(
@@ -135,7 +132,6 @@ def test_five_megabytes_are_read_in_seconds_whatever_they_are(offline, text):
         question="When does the lease of the worker expire?",
     )
 
-    assert time.perf_counter() - started < 10
     assert "15 seconds" in prediction.answer
     assert len(offline.requests) == 1
 

@@ -1,11 +1,13 @@
 """Classes are learned from examples: better prompts must score better, or optimizing shows nothing."""
 
+import json
 from collections import defaultdict
-from pathlib import Path
 from typing import Literal
 
 import dspy
 import pytest
+
+from tests.fixtures.project_files import ROOT
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -34,9 +36,11 @@ class Sort(dspy.Signature):
 def messages() -> list[tuple[str, str]]:
     """The 120 messages as (label, message), their labels taking turns."""
     by_label: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for line in Path(__file__).with_name("support_messages.tsv").read_text().splitlines():
-        label, message = line.split("\t")
-        by_label[label].append((label, message))
+    for line in (ROOT / "modules/examples/support_messages.jsonl").read_text().splitlines():
+        example = json.loads(line)
+        by_label[example["expected"]["label"]].append(
+            (example["expected"]["label"], example["inputs"]["message"])
+        )
     return [by_label[label][i] for i in range(24) for label in LABELS]
 
 

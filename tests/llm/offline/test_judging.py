@@ -73,3 +73,6 @@ def test_the_better_of_two_answers_wins_in_both_orders(predict):
     assert predict(signature, **given, answer_a=RIGHT, answer_b=WRONG).better == "A"
     assert predict(signature, **given, answer_a=WRONG, answer_b=RIGHT).better == "B"
     assert predict(signature, **given, answer_a=RIGHT, answer_b=RIGHT).better == "tie"
+    named = "context, question, first, second -> better: Literal['first', 'second', 'tie']"
+    assert predict(named, **given, first=RIGHT, second=WRONG).better == "first"
+    assert predict(named, **given, first=WRONG, second=RIGHT).better == "second"

@@ -1,13 +1,15 @@
 """Instructions that the offline model proposes are made of what it was shown, and make programs better."""
 
+import json
 import random
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, Literal
 
 import dspy
 import pytest
 from dspy.propose.grounded_proposer import GroundedProposer
+
+from tests.fixtures.project_files import ROOT
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -22,9 +24,9 @@ class Sort(dspy.Signature):
 def examples() -> list[dspy.Example]:
     """The 120 messages, their labels taking turns."""
     by_label: dict[str, list[dspy.Example]] = defaultdict(list)
-    for line in Path(__file__).with_name("support_messages.tsv").read_text().splitlines():
-        label, message = line.split("\t")
-        by_label[label].append(dspy.Example(message=message, label=label).with_inputs("message"))
+    for line in (ROOT / "modules/examples/support_messages.jsonl").read_text().splitlines():
+        values = {name: value for part in json.loads(line).values() for name, value in part.items()}
+        by_label[values["label"]].append(dspy.Example(**values).with_inputs("message"))
     return [group[i] for i in range(24) for group in by_label.values()]
 
 

@@ -1,0 +1,134 @@
+"""Our door to models beside LiteLLM's Router and plain DSPy: `python -m benchmarks.gateway [--quick]`.
+
+All three ask one loopback endpoint that answers at once, in blocks that take turns: one call at a time for
+what a call takes, then 50 in flight for how many there are in a second.
+Ours has the ledger on MariaDB and its breaker, limits and routing on the way. The bars are against the Router
+alone, which converts nothing, remembers nothing, and is not what a DSPy program can use. On a busy machine
+look at `cpu_ms`, the processor time of this process per call, and at the statements and commits per call.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.children import children
+from benchmarks.model_endpoint import start_endpoint, write_providers
+from benchmarks.report import Options, Report, bench, summary
+from benchmarks.results_database import measurable, results_database
+
+if TYPE_CHECKING:
+    from benchmarks.ways_to_ask import Way
+
+AT_ONCE = 50
+# What a worker has (WORKER_THREADS): DSPy hops through the default executor several times a call.
+THREADS = 64
+
+
+def measure(options: Options, report: Report) -> None:
+    """Start the endpoint and a database, then measure in this process."""
+    with ExitStack() as held:
+        kept = held.enter_context(children())
+        url = start_endpoint(kept)
+        providers = write_providers(kept.folder, url)
+        kinds = measurable(options.databases, report)
+        addresses = {kind: held.enter_context(results_database(kind, kept)) for kind in kinds}
+        asyncio.run(_compare(options, report, url, providers, addresses))
+
+
+async def _compare(
+    options: Options, report: Report, url: str, providers: Path, addresses: dict[str, str]
+) -> None:
+    report.say("importing dspy and litellm ...")
+    from pydantic import SecretStr
+
+    from benchmarks import ways_to_ask as ways
+    from database.engine import open_database
+    from database.settings import DatabaseSettings
+    from llm.door import Door
+    from llm.settings import LlmSettings
+
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+    door = Door.open(LlmSettings(providers_file=providers))
+    router = ways.plain_router(url)
+    databases = {
+        kind: open_database(DatabaseSettings(database_url=SecretStr(address)))
+        for kind, address in addresses.items()
+    }
+    peers = [ways.router_alone(router), ways.predict_on_router(router)]
+    ours = [
+        await ways.predict_on_ledger(f"door_on_{kind}", door, databases[kind], AT_ONCE) for kind in databases
+    ]
+    rounds, calls = (1, 100) if options.quick else (6, 500)
+    alone: dict[str, list[float]] = {way.name: [] for way in (*peers, *ours)}
+    crowded: dict[str, list[float]] = {way.name: [] for way in (*peers, *ours)}
+    seconds, cpu = dict.fromkeys(alone, 0.0), dict.fromkeys(alone, 0.0)
+    for number in range(rounds + 1):
+        report.say(f"round {number} of {rounds} ...")
+        for way in (*peers, *ours):
+            _, each = await _block(way, calls // 5, at_once=1)
+            began = process_time()
+            spent, many = await _block(way, calls, at_once=AT_ONCE)
+            if number:  # the first round warms up
+                cpu[way.name] += process_time() - began
+                seconds[way.name] += spent
+                alone[way.name] += each
+                crowded[way.name] += many
+    told: dict[str, dict[str, Any]] = {}
+    for name, each in alone.items():
+        one, many, speed = summary(each), summary(crowded[name]), len(crowded[name]) / seconds[name]
+        each_cpu = cpu[name] * 1000 / len(crowded[name])
+        told[name] = {
+            "one_at_a_time_ms": one,
+            "in_flight_ms": many,
+            "calls_per_s": speed,
+            "cpu_ms": each_cpu,
+        }
+        report.say(
+            f"  {name:20} alone p50 {one['p50']:5.1f} p95 {one['p95']:5.1f} ms   {AT_ONCE} in flight"
+            f" p50 {many['p50']:6.0f} p95 {many['p95']:6.0f} ms  {speed:4.0f}/s"
+            f"  cpu {each_cpu:4.1f} ms"
+        )
+    for kind, way in zip(databases, ours, strict=True):
+        with ways.counted(databases[kind]) as found:
+            await _block(way, calls, at_once=AT_ONCE)
+        written = {"statements": found.ledger / calls, "commits": found.commits / calls}
+        told[way.name]["in_flight_per_call"] = written
+        report.say(
+            f"  {way.name:20} in flight, per call: {written['statements']:.2f} statements of the ledger"
+        )
+    report.peers |= {way.name: told[way.name] for way in peers}
+    report.measured |= {way.name: told[way.name] for way in ours} | {"concurrency": AT_ONCE}
+    mine, added, share = told.get("door_on_mariadb"), None, None
+    if mine is not None:
+        added = mine["one_at_a_time_ms"]["p50"] - told["router"]["one_at_a_time_ms"]["p50"]
+        share = mine["calls_per_s"] / told["router"]["calls_per_s"]
+    report.bar("added_p50_over_router", added, "<= 3", "ms")
+    report.bar("throughput_of_router", share, ">= 0.8", "of it")
+    await door.close()
+    for database in databases.values():
+        await database.close()
+
+
+async def _block(way: "Way", calls: int, at_once: int) -> tuple[float, list[float]]:
+    """Return how many seconds the calls took together, and how many milliseconds each."""
+    left, each = iter(range(calls)), []
+
+    async def caller() -> None:
+        for _ in left:
+            began = perf_counter()
+            await way.ask()
+            each.append((perf_counter() - began) * 1000)
+
+    way.prepare()
+    began = perf_counter()
+    await asyncio.gather(*(caller() for _ in range(at_once)))
+    if way.settle:
+        await way.settle()
+    return perf_counter() - began, each
+
+
+if __name__ == "__main__":
+    bench("gateway", str(__doc__), measure, databases=("mariadb", "sqlite"))

@@ -1,0 +1,154 @@
+"""Plain DSPy beside the durable optimizer: `python -m benchmarks.optimize [--quick]`.
+
+Random search over bootstrapped demos of the shipped example program, against a loopback endpoint that takes
+50 ms for every answer. The peer is DSPy as it comes: its own HTTP client, its cache off. Ours is the step of
+the pipeline `optimize` with its real ledger on SQLite and MariaDB. Then both are killed at half of their
+calls and started again: what was answered before and is asked once more is repeated.
+"""
+
+import json
+import subprocess
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+
+from benchmarks.children import Children, children
+from benchmarks.report import Options, Report, bench, summary
+from benchmarks.results_database import measurable, results_database
+
+LATENCY_MS = 50
+WAIT_SECONDS = 300.0
+PROVIDERS = """\
+providers:
+  loop:
+    kind: openai_compatible
+    model: loop
+    base_url: {url}
+    max_tokens: 300
+    cost: {{input_per_million: 1, output_per_million: 1}}
+routing: {{default: [loop]}}
+"""
+
+
+def measure(options: Options, report: Report) -> None:
+    """Start the endpoint and the databases, then run both ways in turns."""
+    with ExitStack() as held:
+        kept = held.enter_context(children())
+        url = start_endpoint(kept)
+        providers = kept.folder / "providers.yaml"
+        providers.write_text(PROVIDERS.format(url=url), encoding="utf-8")
+        databases = {
+            kind: held.enter_context(results_database(kind, kept))
+            for kind in measurable(options.databases, report)
+        }
+        ways = {"plain": ["plain", "--url", url]} | {
+            f"durable_on_{kind}": ["durable", "--database", address, "--providers", str(providers)]
+            for kind, address in databases.items()
+        }
+        compare(report, kept, url, ways, rounds=3 if options.quick else 8)
+        killed = list(ways)[: 2 if options.quick else len(ways)]
+        repeated = {name: killed_at_half(report, kept, url, name, ways[name]) for name in killed}
+    tell_repeated(report, repeated)
+
+
+def compare(report: Report, kept: Children, url: str, ways: dict[str, list[str]], rounds: int) -> None:
+    """Run each way some rounds, and hold the durable ones against the plain one."""
+    told: dict[str, dict[str, Any]] = {}
+    for name, way in ways.items():
+        report.say(f"{name}: {rounds} rounds and one to warm up ...")
+        forget(url)
+        process = start(kept, name, *way, "--rounds", str(rounds + 1))
+        out, _ = process.communicate(timeout=WAIT_SECONDS)
+        lines = [json.loads(line) for line in out.splitlines()]
+        if len(lines) != rounds + 1:
+            raise RuntimeError(f"{name} ended early:\n{kept.log(name).read_text(encoding='utf-8')[-3000:]}")
+        times = [line["ms"] for line in lines[1:]]
+        told[name] = {
+            "ms": summary(times),
+            "calls": answered(url) // (rounds + 1),
+            "score": lines[-1]["score"],
+            "hash": lines[-1]["hash"],
+        }
+    base = told["plain"]
+    for name, one in told.items():
+        report.say(
+            f"  {name:20} p50 {one['ms']['p50']:7.0f} ms   {one['calls']} calls   score {one['score']}"
+        )
+        if name == "plain":
+            report.peers[name] = one
+            continue
+        one["added_total"] = one["ms"]["p50"] / base["ms"]["p50"] - 1
+        one["added_ms_per_call"] = (one["ms"]["p50"] - base["ms"]["p50"]) / one["calls"]
+        one["same_program"] = one["hash"] == base["hash"]
+        report.measured[name] = one
+    report.measured["latency_ms"] = LATENCY_MS
+    ours = [one for name, one in told.items() if name != "plain"]
+    report.bar("added_total", max(one["added_total"] for one in ours) * 100, "<= 10", "%")
+    worst = max(abs(one["score"] - base["score"]) for one in ours)
+    report.bar("difference_of_scores", worst, "<= 0", "points")
+
+
+def killed_at_half(report: Report, kept: Children, url: str, name: str, way: list[str]) -> int:
+    """Kill a way at half of its calls, start it again, and return how many answers were made twice."""
+    whole = (report.peers | report.measured)[name]["calls"]
+    forget(url)
+    process = start(kept, f"{name}-killed", *way)
+    until = time.monotonic() + WAIT_SECONDS
+    while answered(url) < whole / 2 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    # What was under way at the kill is answered to nobody.
+    time.sleep(2 * LATENCY_MS / 1000)
+    again = start(kept, f"{name}-again", *way, *(["--resume"] if way[0] == "durable" else []))
+    again.communicate(timeout=WAIT_SECONDS)
+    repeated = answered(url) - whole
+    if again.returncode or repeated < 0:
+        raise RuntimeError(f"{name} did not go on:\n{kept.log(f'{name}-again').read_text()[-3000:]}")
+    report.say(f"  {name}: killed at half of {whole} calls; {repeated} answers were made twice")
+    return repeated
+
+
+def tell_repeated(report: Report, repeated: dict[str, int]) -> None:
+    """Report the answers that were made twice; those under way at the kill are among them."""
+    for name, number in repeated.items():
+        (report.peers if name == "plain" else report.measured)[name]["repeated_after_kill"] = number
+    ours = [number for name, number in repeated.items() if name != "plain"]
+    # As many as were in flight when it was killed: nobody was alive to write them down.
+    report.bar("repeated_after_kill", max(ours, default=None), "<= 4", "calls")
+
+
+def start(kept: Children, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start an optimizer as a process."""
+    module = "benchmarks.peers.optimizer_runs"
+    return kept.start(name, "python", "-m", module, *arguments, output=subprocess.PIPE)
+
+
+def start_endpoint(kept: Children) -> str:
+    """Start the endpoint, the offline model behind it, and return its base URL."""
+    process = kept.start(
+        "model-endpoint",
+        *("python", "-m", "tests.fixtures.model_server", "--latency-ms", str(LATENCY_MS)),
+        output=subprocess.PIPE,
+    )
+    line = process.stdout.readline() if process.stdout else b""
+    if not line:
+        raise RuntimeError(kept.log("model-endpoint").read_text(encoding="utf-8"))
+    url: str = json.loads(line)["url"]
+    return url
+
+
+def answered(url: str) -> int:
+    """Return how many answers the endpoint has given."""
+    return int(httpx.get(f"{url.removesuffix('/v1')}/stats", trust_env=False).json()["total"]["answers"])
+
+
+def forget(url: str) -> None:
+    """Let the endpoint count from zero."""
+    httpx.delete(f"{url.removesuffix('/v1')}/stats", trust_env=False)
+
+
+if __name__ == "__main__":
+    bench("optimize", str(__doc__), measure, databases=("sqlite", "mariadb"))

@@ -1,0 +1,1 @@
+"""Models as all workers know them: catalogue, health, estimates, kept answers."""

@@ -1,0 +1,1 @@
+"""Programs and what they learn from: versions, examples, feedback, evaluations."""

@@ -1,0 +1,1 @@
+"""Who may do what: users, sign-ins, keys, projects, and the log of what was done."""

@@ -1,0 +1,1 @@
+"""Money: budgets, what is reserved before a call, what a call has cost."""

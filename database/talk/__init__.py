@@ -1,0 +1,1 @@
+"""What people put in and get out: chats, messages, files."""

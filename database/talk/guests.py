@@ -1,0 +1,53 @@
+"""What readers of a chat that was shared with them see of its turns besides the words."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from contracts.chat import ChatRun, Message
+from contracts.pipelines import CHAT_TURN
+from database.engine import ReadSession
+from database.queue.runs import run_not_found
+from database.tables import ChatRow, MessageRow, RunRow
+from database.talk.messages import message_not_found
+from database.talk.shares import may_read
+from database.talk.sharing import Reader
+
+
+async def turn_run(session: ReadSession, reader: Reader, chat_id: UUID, run_id: UUID) -> ChatRun:
+    """Return what a reader of a chat may know of the run of one of its turns.
+
+    Raises:
+        NotFound: `run_not_found`, also where the chat is not the reader's to read.
+    """
+    columns = [getattr(RunRow, name) for name in ChatRun.model_fields]
+    query = (
+        sa.select(*columns)
+        .join(ChatRow, (ChatRow.id == RunRow.chat_id) & (ChatRow.owner == RunRow.owner))
+        # What a turn started itself has its chat as well, and is its owner's business alone.
+        .where(RunRow.id == run_id, RunRow.pipeline == CHAT_TURN.name, RunRow.parent_id.is_(None))
+        .where(ChatRow.id == chat_id, ChatRow.deleted_at.is_(None), may_read(reader))
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise run_not_found(run_id)
+    return ChatRun.model_validate(row, from_attributes=True)
+
+
+async def readable_message(session: ReadSession, reader: Reader, message_id: UUID) -> tuple[str, Message]:
+    """Return a message of a chat that the reader may read, and whose chat it is.
+
+    Raises:
+        NotFound: `message_not_found`.
+    """
+    columns = [getattr(MessageRow, name) for name in Message.model_fields]
+    query = (
+        sa.select(*columns, ChatRow.owner)
+        .join(ChatRow, ChatRow.id == MessageRow.chat_id)
+        .where(MessageRow.id == message_id, MessageRow.deleted_at.is_(None))
+        .where(ChatRow.deleted_at.is_(None), may_read(reader))
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise message_not_found(message_id)
+    return row.owner, Message.model_validate(row, from_attributes=True)

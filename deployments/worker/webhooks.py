@@ -1,0 +1,129 @@
+"""Deliver webhooks: signed as standardwebhooks.com says, each try written down."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpcore
+import structlog
+from pydantic import Field, SecretStr
+
+from contracts.webhooks import Delivery
+from database.engine import Database
+from database.queue.webhooks import Due, claim_webhooks, has_due_webhooks, note_delivery
+from runtime.clock import utcnow
+from runtime.errors import BadInput, ConfigurationProblem
+from runtime.outbound import Outbound
+from runtime.settings import Slice
+
+TIMEOUT_SECONDS = 15.0
+# Longer than any try: a worker that dies while it delivers leaves the message to the next one.
+LEASE_SECONDS = 60.0
+PREFIX = "whsec_"
+
+log = structlog.get_logger()
+
+
+class WebhookSettings(Slice):
+    """How workers tell other servers that a run has ended."""
+
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signs every webhook: `whsec_` and base64 of 24 to 64 random bytes. Nothing is sent"
+        " without it.",
+    )
+    webhook_private_targets: bool = Field(
+        False, description="Also call addresses of this machine and of inner networks. For development only."
+    )
+
+
+class Webhooks:
+    """Takes due messages out of the outbox and delivers them."""
+
+    def __init__(self, database: Database, settings: WebhookSettings | None = None) -> None:
+        settings = settings or WebhookSettings()
+        self._database = database
+        self._outbound = Outbound(allow_private=settings.webhook_private_targets)
+        self._secret = settings.webhook_secret
+
+    async def deliver(self) -> int:
+        """Try every message that is due, and return how many there were."""
+        async with self._database.read() as session:
+            if not await has_due_webhooks(session):
+                return 0
+        due = await self._database.write(claim_webhooks, LEASE_SECONDS)
+        await asyncio.gather(*(self._try(each) for each in due))
+        return len(due)
+
+    async def _try(self, due: Due) -> None:
+        at, began = utcnow(), time.perf_counter()
+        status, error = None, None
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                status = await self._post(due)
+        except (BadInput, ConfigurationProblem) as refused:
+            error = refused.message
+        except TimeoutError:
+            error = f"no answer within {TIMEOUT_SECONDS:g} s"
+        except Exception as broken:  # noqa: BLE001  whatever it is, it is one of the tries
+            error = type(broken).__name__
+        good = status is not None and 200 <= status < 300  # noqa: PLR2004  HTTP's range of success
+        delivery = Delivery(
+            at=at, ms=round((time.perf_counter() - began) * 1000, 1), status=status, error=error
+        )
+        await self._database.write(note_delivery, due, delivery, good=good)
+        log.info("webhook", run_id=str(due.run_id), status=status, error=error, tries=len(due.deliveries) + 1)
+
+    async def _post(self, due: Due) -> int:
+        """Send a message and return the status of the answer, whose body nobody reads."""
+        if self._secret is None:
+            raise ConfigurationProblem("WEBHOOK_SECRET is not set: unsigned messages are not sent")
+        body = json.dumps(due.body, separators=(",", ":")).encode()
+        headers = signed_headers(f"msg_{due.id.hex}", int(time.time()), body, self._secret.get_secret_value())
+        async with (
+            httpcore.AsyncConnectionPool(network_backend=self._outbound) as pool,
+            pool.stream("POST", due.url, headers=_raw(headers), content=body) as answer,
+        ):
+            return answer.status
+
+
+def signed_headers(message_id: str, at: int, body: bytes, secret: str) -> dict[str, str]:
+    """Return the headers of a message by the Standard Webhooks specification (HMAC-SHA256, `v1`).
+
+    Args:
+        message_id: the same in every try.
+        at: Unix time of this try, in seconds.
+        body: exactly what is sent.
+        secret: `whsec_` and base64; any other text is taken as its bytes.
+
+    Raises:
+        ConfigurationProblem: `bad_webhook_secret`.
+    """
+    content = f"{message_id}.{at}.".encode() + body
+    signature = base64.b64encode(hmac.new(_key(secret), content, hashlib.sha256).digest()).decode()
+    return {
+        "content-type": "application/json",
+        "user-agent": "millrace",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+def _key(secret: str) -> bytes:
+    if not secret.startswith(PREFIX):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        raise ConfigurationProblem("WEBHOOK_SECRET is no base64 after whsec_", "bad_webhook_secret") from None
+
+
+def _raw(headers: Mapping[str, str]) -> list[Any]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

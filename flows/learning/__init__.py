@@ -1,0 +1,1 @@
+"""What the flows that measure and improve programs share: examples, metrics, statistics, caps."""
