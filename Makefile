@@ -38,7 +38,7 @@ ifdef ARGS
 	$(PYTHON) -m pytest $(ARGS)
 else
 	@failed=; sh .ci/two-at-a-time $(PYTHON) $(SMALL) || failed=" small ones (see above)"; \
-		for part in $(WITH_STACKS); do $(PYTHON) -m pytest $$part || failed="$$failed $$part"; done; \
+		for part in $(WITH_STACKS); do sh .ci/test-folder $(PYTHON) $$part || failed="$$failed $$part"; done; \
 		test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 endif
 

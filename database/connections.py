@@ -15,6 +15,7 @@ WRITES = {"millrace_writes": True}
 _CONNECT_SECONDS = 5
 _RECYCLE_SECONDS = 1800
 _FRESH_SECONDS = 0.5
+_IDLE_PER_LOCK_WAIT = 4
 _USED_AT = "millrace_used_at"
 
 
@@ -77,6 +78,9 @@ def _mariadb_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
         "tx_isolation": "'READ-COMMITTED'",
         "max_statement_time": settings.database_statement_seconds,
         "innodb_lock_wait_timeout": settings.database_lock_seconds,
+        # A process that is stopped, or cut off, in the middle of a transaction says nothing and keeps its
+        # locks: the server ends the transaction, and who waits for the locks goes on.
+        "idle_transaction_timeout": _IDLE_PER_LOCK_WAIT * settings.database_lock_seconds,
     }
     return {
         "charset": url.query.get("charset", "utf8mb4"),

@@ -35,7 +35,12 @@ class DatabaseSettings(Slice):
     database_statement_seconds: float = Field(
         30, gt=0, description="MariaDB ends a statement that runs longer (a cancelled task leaves its own)."
     )
-    database_lock_seconds: int = Field(5, ge=1, description="How long a transaction waits for a lock.")
+    database_lock_seconds: int = Field(
+        5,
+        ge=1,
+        description="How long a transaction waits for a lock. MariaDB ends one that says nothing for four"
+        " times as long: its process is stopped or cut off.",
+    )
 
 
 def parse_url(text: str) -> URL:

@@ -29,10 +29,9 @@ PARAMS = {"tasks": TASKS, "contestants": [{"deployment": "offline"}, {"deploymen
 
 @pytest.fixture
 def another(stack: Stack) -> Iterator[str]:
-    """A second deployment, whose model says the same to everything and takes its time."""
+    """A second deployment, whose model says the same to everything."""
     add_deployment(stack, "other")
     stack.provider.behaviour["other"].text = "It is the Rhine, and mills stand on it."
-    stack.provider.behaviour["*"].latency_ms = 400
     yield "other"
     stack.provider.behaviour["other"].text = None
     stack.provider.behaviour["*"].latency_ms = 0
@@ -44,9 +43,11 @@ def test_a_killed_arena_repeats_no_call_and_people_vote_on_its_matches(stack: St
     """The offline model and one over HTTP answer; the judge is asked over HTTP as well, in both orders."""
     provider = stack.provider
     before = provider.total().answers
+    provider.behaviour["*"].latency_ms = 3000  # the end is far away until the worker is killed
     run = stack.trigger("arena", {**PARAMS, "at_once": 2})
     eventually(lambda: calls_of(stack, run)["succeeded"] >= 3 or None)
     stack.process_of("worker", "batch").send_signal(signal.SIGKILL)
+    provider.behaviour["*"].latency_ms = 0
     ended = stack.ended(run["id"])
     assert (ended["status"], ended["attempt"]) == ("succeeded", 2), stack.logs()
     result = ended["result"]

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import IntegrityError
 
 from database.engine import Database, ReadSession, WriteSession, open_database
+from database.migrate import upgrade
 from database.queue.runs import list_runs
 from database.settings import DatabaseSettings
 from database.tables import ChatRow, core
@@ -102,6 +103,32 @@ async def test_a_locked_row_is_waited_for_and_tried_again(opened, database_url):
     await waiter.write(rename)
     await holding
     assert await titles(holder) == ["after"]
+
+
+async def test_who_falls_silent_in_a_transaction_loses_its_locks_and_its_writes(opened, mariadb_server):
+    """A worker that was stopped between two statements held its own row, and nobody could reap it."""
+    url = mariadb_server.new_database()
+    await asyncio.to_thread(upgrade, url)
+    silent, other = opened(url, database_lock_seconds=1), opened(url)
+    chat = await silent.write(create_chat, "local", "before")
+    locked, awake = asyncio.Event(), asyncio.Event()
+
+    async def fall_silent(session: WriteSession) -> None:
+        await session.execute(sa.select(CHATS.c.id).where(CHATS.c.id == chat.id).with_for_update())
+        locked.set()
+        await awake.wait()
+        await session.execute(sa.update(CHATS).values(title="too late"))
+
+    async def rename(session: WriteSession) -> None:
+        await session.execute(sa.update(CHATS).where(CHATS.c.id == chat.id).values(title="after"))
+
+    silence = asyncio.create_task(silent.write(fall_silent))
+    await locked.wait()
+    await other.write(rename)
+    awake.set()
+    with pytest.raises(Unavailable):
+        await silence
+    assert await titles(silent) == ["after"]
 
 
 async def test_a_lock_that_is_never_let_go_is_told_before_the_caller_has_given_up(
