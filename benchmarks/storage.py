@@ -1,11 +1,12 @@
 """What a long chat stores: `python -m benchmarks.storage [--quick]`.
 
 A chat of 200 turns (60 with --quick) is held with a scripted model, and stored by the functions that a worker
-uses. Early turns (11 to 30) are compared with the last 20: statements, bytes, and the time of the ledger.
+Early turns (11 to 30), turns 81 to 100 and the last 20 are compared: statements, bytes, the ledger's time.
 Beside it, in the same database, the naive way: one row a call with its whole prompt and answer.
 
 Bytes are those of the stored values, not of pages and indexes. Up to turn 65 the prompt grows with each turn;
-from there on its history is cut to 40,000 characters, so its beginning changes every time as well.
+from there on its history is cut to 40,000 characters, so its beginning changes every time as well, and the
+last two windows tell whether a turn still grows with the length of the chat.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WINDOW = 20
 EARLY = 30
+FULL = 100
 # The texts of each table, by what they are stored for.
 STORED = {
     "calls": ("calls", ("request", "request_hash", "response", "response_hash", "error")),
@@ -67,45 +69,45 @@ async def _chat(url: str, providers: Path, turns: int) -> dict[str, Any]:
     await _make_naive_table(database)
     door = Door.open(LlmSettings(providers_file=providers))
     chat = await open_chat(database, door)
-    early, late = _Window(database), _Window(database)
+    ends = {"early": EARLY, "full": FULL, "late": turns}
+    windows = {name: _Window(database, end) for name, end in ends.items() if end <= turns}
     for number in range(1, turns + 1):
-        window = {EARLY - WINDOW + 1: early, turns - WINDOW + 1: late}.get(number)
-        if window is not None:
-            await window.open()
-        current = next((each for each in (early, late) if each.is_open), None)
+        current = next((each for each in windows.values() if number in each.turns), None)
+        if current is not None and number == current.turns[0]:
+            await current.open()
         journal = await _counted(database, current, chat.turn)
         seconds = await _naively(database, journal)
         if current is not None:
             current.ledger_ms += journal.seconds * 1000 / WINDOW
             current.naive_ms += seconds * 1000 / WINDOW
             current.prompt_bytes += sum(_size(call.request) for call, _ in journal.calls) / WINDOW
-        if number in (EARLY, turns):
-            await (early if number == EARLY else late).close()
+            if number == current.turns[-1]:
+                await current.close()
     await chat.events.close()
     totals = await _bytes(database)
     await door.close()
     await database.close()
-    return {"turns": turns, "early": early.told(), "late": late.told(), "total_bytes": totals}
+    told = {name: window.told() for name, window in windows.items()}
+    return {"turns": turns, "windows": told, "total_bytes": totals}
 
 
 class _Window:
     """Twenty turns, and what each of them took on average."""
 
-    def __init__(self, database: "Database") -> None:
+    def __init__(self, database: "Database", last: int) -> None:
         self._database = database
+        self.turns = range(last - WINDOW + 1, last + 1)
         self._before: dict[str, int] = {}
         self.added: dict[str, float] = {}
-        self.is_open = False
         self.statements = self.ledger_statements = 0.0
         self.ledger_ms = self.naive_ms = self.prompt_bytes = 0.0
 
     async def open(self) -> None:
-        self._before, self.is_open = await _bytes(self._database), True
+        self._before = await _bytes(self._database)
 
     async def close(self) -> None:
         after = await _bytes(self._database)
         self.added = {name: (size - self._before[name]) / WINDOW for name, size in after.items()}
-        self.is_open = False
 
     def told(self) -> dict[str, Any]:
         """Return what one turn took."""
@@ -180,9 +182,9 @@ def _size(value: Any) -> int:
 
 
 def _tell(report: Report, kind: str, found: dict[str, Any]) -> None:
-    early, late, totals = found["early"], found["late"], found["total_bytes"]
+    windows, totals = found["windows"], found["total_bytes"]
     ours = totals["calls"] + totals["blobs"]
-    for name, each in (("early", early), ("late", late)):
+    for name, each in windows.items():
         report.say(
             f"  {name:5} a turn: prompt {each['prompt_bytes']:6.0f} B"
             f" | ledger {each['ledger_bytes']:6.0f} B, {each['ledger_statements']:.1f} statements,"
@@ -193,19 +195,23 @@ def _tell(report: Report, kind: str, found: dict[str, Any]) -> None:
         "turns": found["turns"],
         **{
             name: {key: value for key, value in each.items() if not key.startswith("naive")}
-            for name, each in (("early", early), ("late", late))
+            for name, each in windows.items()
         },
         "total_ledger_bytes": ours,
         "total_bytes_by_table": {name: size for name, size in totals.items() if name != "naive"},
     }
     report.peers[f"whole_prompts_on_{kind}"] = {
-        "early": {"bytes": early["naive_bytes"], "ms": early["naive_ms"]},
-        "late": {"bytes": late["naive_bytes"], "ms": late["naive_ms"]},
+        **{name: {"bytes": each["naive_bytes"], "ms": each["naive_ms"]} for name, each in windows.items()},
         "total_bytes": totals["naive"],
         "times_ours": ratio(totals["naive"], ours),
     }
-    for what, most in (("ledger_bytes", "<= 1.5"), ("ledger_statements", "<= 1.05")):
-        report.bar(f"{what}_late_over_early_{kind}", ratio(late[what], early[what]), most, "times")
+    late = windows["late"]
+    bars = {"early": ("<= 1.5", "<= 1.05"), "full": ("<= 1.05", "<= 1.05")}
+    for name in windows.keys() & bars.keys():
+        for what, most in zip(("ledger_bytes", "ledger_statements"), bars[name], strict=True):
+            report.bar(
+                f"{what}_late_over_{name}_{kind}", ratio(late[what], windows[name][what]), most, "times"
+            )
 
 
 if __name__ == "__main__":

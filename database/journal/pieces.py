@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 from database.columns import storable
 
-# Ends of lines and sentences; a newline is two characters inside JSON.
-_ENDS = re.compile(r"\\n|[.!?] |[。！？\n]|\},|\]\]")  # noqa: RUF001  the ends of Chinese sentences
-# One end in this many is a cut. Sentences have about 80 characters, so a piece has about 600.
+# Ends of messages, lines and sentences; a newline is two characters inside JSON.
+_ENDS = re.compile(r'(?P<message>\}\]\}(?:,(?=\{")|(?=\],")))|\\n|[.!?] |[。！？\n]|\},|\]\]')  # noqa: RUF001  the ends of Chinese sentences
+# One end in this many is a cut. Sentences have about 80 characters, so a piece has about 600. The end of a
+# message always is one: a prompt that forgets its oldest messages begins with a piece that is known.
 _ENDS_PER_PIECE = 8
 _SHORTEST = 128
 # The words before an end by which it is chosen.
@@ -66,7 +67,9 @@ def cut(text: str) -> list[str]:
     pieces, start = [], 0
     for end in _ENDS.finditer(text):
         place = end.end()
-        if place - start >= _SHORTEST and _chosen(text[max(0, place - _LOOKS_BACK) : place]):
+        if place - start >= _SHORTEST and (
+            end["message"] or _chosen(text[max(0, place - _LOOKS_BACK) : place])
+        ):
             pieces.append(text[start:place])
             start = place
     if start < len(text) or not pieces:

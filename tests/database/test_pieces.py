@@ -41,14 +41,16 @@ def prose(seed: int, chars: int) -> str:
     return said
 
 
+def said(role: str, text: str) -> dict:
+    return {"role": role, "parts": [{"type": "text", "text": text}]}
+
+
 def prompt(turns: list[tuple[str, str]]) -> str:
     """Return the request of a chat's next turn as DSPy renders it, its last message still unanswered."""
     messages = []
     for asked, answered in turns:
-        messages.append({"role": "user", "text": f"[[ ## message ## ]]\n{asked}\n\nRespond with the fields."})
-        messages.append(
-            {"role": "assistant", "text": f"[[ ## answer ## ]]\n{answered}\n\n[[ ## completed ## ]]\n"}
-        )
+        messages.append(said("user", f"[[ ## message ## ]]\n{asked}\n\nRespond with the fields."))
+        messages.append(said("assistant", f"[[ ## answer ## ]]\n{answered}\n\n[[ ## completed ## ]]\n"))
     return json.dumps({"messages": messages[:-1], "system": prose(0, 1500)}, separators=(",", ":"))
 
 
@@ -92,12 +94,16 @@ def test_a_chat_that_forgets_its_oldest_messages_stays_as_small():
     """The window over the history slides, so the beginning of each prompt is another one."""
     turns = [(prose(2 * n, 200), prose(2 * n + 1, 800)) for n in range(120)]
     known: set[str] = set()
-    added = []
+    words, references = [], []
     for number in range(40, 120):
         _root, blobs = split(prompt(turns[number - 40 : number]))
-        added.append(sum(len(blob.content) for name, blob in blobs.items() if name not in known))
+        new = [blob for name, blob in blobs.items() if name not in known]
+        words.append(sum(len(blob.content) for blob in new if not blob.is_node))
+        references.append(sum(len(blob.content) for blob in new if blob.is_node))
         known |= blobs.keys()
-    assert sum(added[1:]) / len(added[1:]) < 8 * 1000
+    # A message of 230 characters, as the last one and as an earlier one, an answer of 830, and their marks.
+    assert sum(words[1:]) / len(words[1:]) < 2100
+    assert sum(references[1:]) / len(references[1:]) < 3000
 
 
 def test_a_change_in_the_middle_leaves_the_pieces_around_it():
