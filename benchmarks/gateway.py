@@ -1,10 +1,11 @@
 """Our door to models beside LiteLLM's Router and plain DSPy: `python -m benchmarks.gateway [--quick]`.
 
-All three ask one loopback endpoint that answers at once, in blocks that take turns: one call at a time for
+All ask one loopback endpoint that answers at once, in blocks that take turns: one call at a time for
 what a call takes, then 50 in flight for how many there are in a second.
-Ours has the ledger on MariaDB and its breaker, limits and routing on the way. The bars are against the Router
-alone, which converts nothing, remembers nothing, and is not what a DSPy program can use. On a busy machine
-look at `cpu_ms`, the processor time of this process per call, and at the statements and commits per call.
+Ours has the ledger on MariaDB and its breaker, limits and routing on the way. Like is compared with like: the
+door asked with messages (what `/v1/chat/completions` does) with the Router's `acompletion`, a DSPy program
+on the door with one on the Router. On a busy machine look at `cpu_ms`, the processor time of this process per
+call, and at the statements and commits per call.
 """
 
 import asyncio
@@ -58,16 +59,21 @@ async def _compare(
         for kind, address in addresses.items()
     }
     peers = [ways.router_alone(router), ways.predict_on_router(router)]
-    ours = [
-        await ways.predict_on_ledger(f"door_on_{kind}", door, databases[kind], AT_ONCE) for kind in databases
-    ]
+    ours = {
+        kind: [
+            await ways.messages_on_ledger(f"door_on_{kind}", door, database, AT_ONCE),
+            await ways.predict_on_ledger(f"predict_on_door_on_{kind}", door, database, AT_ONCE),
+        ]
+        for kind, database in databases.items()
+    }
+    every = [*peers, *(way for each in ours.values() for way in each)]
     rounds, calls = (1, 100) if options.quick else (6, 500)
-    alone: dict[str, list[float]] = {way.name: [] for way in (*peers, *ours)}
-    crowded: dict[str, list[float]] = {way.name: [] for way in (*peers, *ours)}
+    alone: dict[str, list[float]] = {way.name: [] for way in every}
+    crowded: dict[str, list[float]] = {way.name: [] for way in every}
     seconds, cpu = dict.fromkeys(alone, 0.0), dict.fromkeys(alone, 0.0)
     for number in range(rounds + 1):
         report.say(f"round {number} of {rounds} ...")
-        for way in (*peers, *ours):
+        for way in every:
             _, each = await _block(way, calls // 5, at_once=1)
             began = process_time()
             spent, many = await _block(way, calls, at_once=AT_ONCE)
@@ -91,7 +97,7 @@ async def _compare(
             f" p50 {many['p50']:6.0f} p95 {many['p95']:6.0f} ms  {speed:4.0f}/s"
             f"  cpu {each_cpu:4.1f} ms"
         )
-    for kind, way in zip(databases, ours, strict=True):
+    for kind, (way, _) in ours.items():
         with ways.counted(databases[kind]) as found:
             await _block(way, calls, at_once=AT_ONCE)
         written = {"statements": found.ledger / calls, "commits": found.commits / calls}
@@ -100,13 +106,20 @@ async def _compare(
             f"  {way.name:20} in flight, per call: {written['statements']:.2f} statements of the ledger"
         )
     report.peers |= {way.name: told[way.name] for way in peers}
-    report.measured |= {way.name: told[way.name] for way in ours} | {"concurrency": AT_ONCE}
-    mine, added, share = told.get("door_on_mariadb"), None, None
-    if mine is not None:
-        added = mine["one_at_a_time_ms"]["p50"] - told["router"]["one_at_a_time_ms"]["p50"]
-        share = mine["calls_per_s"] / told["router"]["calls_per_s"]
-    report.bar("added_p50_over_router", added, "<= 3", "ms")
-    report.bar("throughput_of_router", share, ">= 0.8", "of it")
+    report.measured |= {way.name: told[way.name] for each in ours.values() for way in each} | {
+        "concurrency": AT_ONCE
+    }
+    pairs = {
+        "router": ("door_on_mariadb", "router"),
+        "dspy_on_router": ("predict_on_door_on_mariadb", "predict_on_router"),
+    }
+    for peer, (mine, theirs) in pairs.items():
+        added, share = None, None
+        if mine in told:
+            added = told[mine]["one_at_a_time_ms"]["p50"] - told[theirs]["one_at_a_time_ms"]["p50"]
+            share = told[mine]["calls_per_s"] / told[theirs]["calls_per_s"]
+        report.bar(f"added_p50_over_{peer}", added, "<= 3", "ms")
+        report.bar(f"throughput_of_{peer}", share, ">= 0.8", "of it")
     await door.close()
     for database in databases.values():
         await database.close()

@@ -11,6 +11,7 @@ from typing import Any
 import dspy
 import sqlalchemy as sa
 from dspy.clients.engines import AsyncLiteLLMEngine, LiteLLMEngine
+from dspy.lm15 import request_from_openai_chat
 
 from benchmarks.model_endpoint import MODEL, PRICE_PER_MILLION
 from contracts.budgets import BudgetPeriod, BudgetScope
@@ -121,8 +122,7 @@ async def predict_on_ledger(
 
     As in a worker, the runs share the database and one event log. If `capped`, two budgets count each run.
     """
-    events = EventLog(database)
-    under_way = [await running(database, door, events) for _ in range(runs)]
+    events, under_way = await _under_way(database, door, runs)
     if capped:
         for run in under_way:
             for period in (BudgetPeriod.NONE, BudgetPeriod.DAY):
@@ -135,6 +135,25 @@ async def predict_on_ledger(
                 await database.write(set_budget, run.owner, **cap)
     lms = cycle([door.lm(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
     return Way(name, ours=True, ask=predicting(lambda: next(lms)), settle=events.close)
+
+
+async def messages_on_ledger(name: str, door: Door, database: Database, runs: int = 1) -> Way:
+    """Return our door asked with messages and with the ledger, as `flows/completion.py` asks it."""
+    program = dspy.Predict("question -> answer")
+    adapter = dspy.ChatAdapter()
+    events, under_way = await _under_way(database, door, runs)
+    engines = cycle([door.engine(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
+
+    async def ask() -> None:
+        messages = adapter.format(program.signature, [], {"question": question()})
+        await next(engines).complete(request_from_openai_chat({"model": MODEL, "messages": messages}))
+
+    return Way(name, ours=True, ask=ask, settle=events.close)
+
+
+async def _under_way(database: Database, door: Door, runs: int) -> tuple[EventLog, list[Run]]:
+    events = EventLog(database)
+    return events, [await running(database, door, events) for _ in range(runs)]
 
 
 def predicting(lm: Callable[[], dspy.LM]) -> Callable[[], Awaitable[None]]:

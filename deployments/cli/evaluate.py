@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.cli.fate import say_end
 from deployments.cli.programs import AsJson, Name, asked
 
 if TYPE_CHECKING:
@@ -57,14 +58,7 @@ def evaluate(  # noqa: PLR0913  each is an option
             say(f"{found['calls']} calls on {found['examples']} examples: {usd}, {seconds}")
         return
     run = asked(lambda api: followed(api, "evaluation", params))
-    if as_json:
-        say_json(run.model_dump(mode="json"))
-    elif run.result is not None:
-        show(run.result)
-    if run.status != "succeeded":
-        if not as_json and run.error:
-            say(f"{run.status}: {run.error.message} ({run.error.code})")
-        raise typer.Exit(1)
+    say_end(run, show, as_json=as_json)
 
 
 async def followed(api: "Api", pipeline: str, params: dict[str, Any]) -> "Run":

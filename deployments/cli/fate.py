@@ -26,17 +26,27 @@ def say_outcome(
         plot: where its plot is written to.
         as_json: print the run instead.
     """
-    from deployments.cli.console import say, say_json
+    from deployments.cli.console import say
     from deployments.cli.programs import asked
 
-    if plot is not None:
-        plot.write_text(asked(lambda api: api.text(f"/runs/{run.id}/plot")), encoding="utf-8")
-    if as_json:
-        say_json(run.model_dump(mode="json"))
-    elif (result := run.result) is not None:
+    def show_all(result: dict[str, Any]) -> None:
         show(result)
         for line in asked(lambda api: fate_of(api, result)):
             say(line)
+
+    if plot is not None:
+        plot.write_text(asked(lambda api: api.text(f"/runs/{run.id}/plot")), encoding="utf-8")
+    say_end(run, show_all, as_json=as_json)
+
+
+def say_end(run: "Run", show: "Callable[[dict[str, Any]], None]", *, as_json: bool) -> None:
+    """Print an ended run's result or why there is none; the command fails where the run did."""
+    from deployments.cli.console import say, say_json
+
+    if as_json:
+        say_json(run.model_dump(mode="json"))
+    elif run.result is not None:
+        show(run.result)
     elif run.error:
         say(f"{run.status}: {run.error.message} ({run.error.code})")
     if run.status != "succeeded":

@@ -6,6 +6,7 @@ from uuid import UUID
 import typer
 
 from deployments.cli.evaluate import followed
+from deployments.cli.fate import say_end
 from deployments.cli.programs import AsJson, Name, Number, asked
 
 if TYPE_CHECKING:
@@ -126,14 +127,7 @@ def compare(
         say_json(found) if as_json else say(f"at most {found['calls']} calls on {cases}: {usd}")
         return
     run = asked(lambda api: followed(api, "gate", sent))
-    if as_json:
-        say_json(run.model_dump(mode="json"))
-    elif run.result is not None:
-        say(f"{run.result['outcome']}: {run.result['reason']}")
-    elif run.error:
-        say(f"{run.status}: {run.error.message} ({run.error.code})")
-    if run.status != "succeeded":
-        raise typer.Exit(1)
+    say_end(run, lambda result: say(f"{result['outcome']}: {result['reason']}"), as_json=as_json)
 
 
 def interval(value: dict[str, Any] | None, form: str) -> str:

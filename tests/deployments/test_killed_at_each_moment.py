@@ -90,10 +90,18 @@ class Machine:
         return self.flow_runs(idempotency_key={"any_": [str(run_id)]})
 
 
+@pytest.fixture(scope="module")
+def registered(prefect_server: PrefectServer) -> PrefectServer:
+    """Prefect's server with our deployments."""
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server.url}
+    command = [sys.executable, "-m", "deployments.register"]
+    subprocess.run(command, env=environment, check=True, timeout=PATIENCE_SECONDS)
+    return prefect_server
+
+
 @pytest.fixture
-def machine(tmp_path: Path, database_url: str, prefect_server: PrefectServer) -> Iterator[Machine]:
-    made = Machine(tmp_path, database_url, prefect_server)
-    assert made.start("deployments.register").wait(PATIENCE_SECONDS) == 0
+def machine(tmp_path: Path, database_url: str, registered: PrefectServer) -> Iterator[Machine]:
+    made = Machine(tmp_path, database_url, registered)
     yield made
     for process in made.processes:
         process.kill()
