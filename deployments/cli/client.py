@@ -18,7 +18,7 @@ from contracts.chat import Chat, Message
 from contracts.receipts import Receipt
 from contracts.runs import Event, Run
 from deployments.cli.sse import Sent, read_events
-from deployments.stack.plan import LOOPBACK, ApiAddress
+from deployments.stack.address import LOOPBACK, ApiAddress
 from deployments.stack.presence import running_stack
 from runtime.errors import BadInput, MillraceError, Unavailable
 from runtime.home import home

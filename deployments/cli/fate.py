@@ -5,8 +5,6 @@ from uuid import UUID
 
 import typer
 
-from contracts.runs import EventKind, RunStatus, WaitKind
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -74,6 +72,7 @@ async def fate_of(api: "Api", result: dict[str, Any]) -> list[str]:
 
 async def through_the_gate(api: "Api", run_id: UUID) -> "Run":
     """Return the gate's run once it has ended or waits, telling meanwhile how far it is."""
+    from contracts.runs import EventKind, RunStatus
     from deployments.cli.console import err
     from deployments.cli.telling import Telling
 
@@ -87,6 +86,8 @@ async def through_the_gate(api: "Api", run_id: UUID) -> "Run":
 
 async def said(api: "Api", run: "Run", program: str, version: int, recommendation: str) -> list[str]:
     """Return what the gate's run has come to."""
+    from contracts.runs import RunStatus, WaitKind
+
     show = f"`millrace recommendations show {recommendation}`"
     if run.status is RunStatus.WAITING and run.waiting:
         if run.waiting.kind is not WaitKind.APPROVAL:

@@ -11,6 +11,7 @@ from pydantic import Field
 from contracts.pipelines import Pool
 from database.settings import default_url
 from deployments.settings import PrefectSettings, StackSettings
+from deployments.stack.address import LOOPBACK, ApiAddress
 from deployments.stack.child import Command
 from deployments.stack.ports import claim_port
 from deployments.stack.presence import ended_badly
@@ -22,14 +23,6 @@ from runtime.settings import Slice
 # The workers finish or put back their runs in this time before the stack would kill them.
 MARGIN_SECONDS = 5
 PATIENCE_SECONDS = 5
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class ApiAddress(Slice):
-    """Where the API listens; the same names and defaults as in api/settings.py (a test compares them)."""
-
-    api_host: str = Field("127.0.0.1", description="Address to listen on.")
-    api_port: int = Field(8400, description="Port to listen on; 0 takes a free one.")
 
 
 class Directory(Slice):

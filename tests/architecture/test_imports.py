@@ -88,13 +88,20 @@ def test_the_api_does_not_even_load_what_it_must_not_import():
 
 
 LIGHT = """
-import sys
-from deployments.cli.app import app
-print([name for name in ("prefect", "dspy", "litellm", "fastapi", "sqlalchemy", "httpx", "uvicorn", "alembic")
-       if name in sys.modules])
+import sys, importlib
+importlib.import_module(sys.argv[1])
+print([name for name in sys.argv[2:] if name in sys.modules])
 """
+HEAVY = ("prefect", "dspy", "litellm", "fastapi", "sqlalchemy", "uvicorn", "alembic")
 
 
-def test_the_command_line_loads_nothing_heavy_for_its_help():
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        pytest.param("deployments.cli.app", (*HEAVY, "httpx"), id="for its help"),
+        pytest.param("deployments.cli.client", HEAVY, id="to ask the API"),
+    ],
+)
+def test_the_command_line_loads_nothing_heavy(module: str, unwanted: tuple[str, ...]):
     """`millrace --help` answers at once because each command imports what it needs when it runs."""
-    assert in_a_new_process(LIGHT).strip() == "[]"
+    assert in_a_new_process(LIGHT, module, *unwanted).strip() == "[]"
