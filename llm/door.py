@@ -69,6 +69,7 @@ class Door:
         self._secrets = secrets
         self._place = place
         self._stamp: object = None
+        self._reloading = asyncio.Lock()
         self.problem: str | None = None
         self._overrides: list[Override] = []
         self.ignored: list[str] = []
@@ -105,24 +106,26 @@ class Door:
         Calls under way end as they began. A file with problems changes nothing: the old one stays in use, and
         `problem` and the log say so until it is mended.
         """
-        if self._stamp == _stamp(self._path):
-            return False
-        try:
-            read = await asyncio.to_thread(self._read)
-            self._use(read, self._router)
-        except MillraceError as error:
-            self.problem = error.message
-            _log.warning("providers.yaml was changed and has problems; the old one stays in use: %s", error)
-            return False
-        self.problem = None
-        _log.info("providers.yaml was changed and is in use")
-        return True
+        async with self._reloading:
+            if self._stamp == _stamp(self._path):
+                return False
+            try:
+                self._use(await asyncio.to_thread(self._read), self._router)
+            except MillraceError as error:
+                self.problem = error.message
+                _log.warning(
+                    "providers.yaml was changed and has problems; the old one stays in use: %s", error
+                )
+                return False
+            self.problem = None
+            _log.info("providers.yaml was changed and is in use")
+            return True
 
     def heed(self, overrides: Sequence[Override]) -> None:
         """Let these hold instead of the file's routing; those that cannot are told in `ignored`."""
         if list(overrides) != self._overrides:
             self._overrides = list(overrides)
-            self._use(self._file, self._router)
+            self._use(self.file, self._router)
 
     def _read(self) -> Providers:
         self._stamp = _stamp(self._path)
@@ -143,7 +146,7 @@ class Door:
         for sentence in ignored:
             if sentence not in self.ignored:
                 _log.warning("%s", sentence)
-        self._file, self.providers, self.ignored = file, providers, ignored
+        self.file, self.providers, self.ignored = file, providers, ignored
         self._chains, self._router = chains, router
 
     @cached_property
@@ -241,11 +244,11 @@ class Door:
 
     def rated_roles(self) -> "dict[RoleName, tuple[RatedWeights, tuple[str, ...]]]":
         """Return the roles whose weights ratings may move, each with those that the file routes to."""
-        enabled = self._file.enabled()
-        routes = {role: self._file.route(role).names() for role in self._file.arena}
+        enabled = self.file.enabled()
+        routes = {role: self.file.route(role).names() for role in self.file.arena}
         return {
             role: (told, tuple(name for name in routes[role] if name in enabled))
-            for role, told in self._file.arena.items()
+            for role, told in self.file.arena.items()
         }
 
     def resting(self) -> list[str]:

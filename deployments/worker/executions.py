@@ -165,6 +165,8 @@ class Executions:
             enter_run(run)
             state: State[Any] | None = None
             try:
+                # What was in providers.yaml when somebody asked for this run holds for it.
+                await self.door.reload()
                 state = await run_in_engine(load_flow(run.pipeline), flow_run)
             except Pause as pause:
                 await self.outcomes.park(execution, pause)

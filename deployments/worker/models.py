@@ -25,6 +25,7 @@ from database.gateway.reuses import newest_questions, owners_waiting, questions_
 from database.queue.runs import accept_run
 from llm.claims import LEASE_SECONDS
 from llm.door import Door
+from llm.providers import Providers
 from runtime.clock import utcnow
 from runtime.errors import Unavailable
 
@@ -51,16 +52,21 @@ class Models:
     door: Door
     # Until when the news of other workers about kept answers was heard.
     heard_at: datetime | None = None
+    # The file whose catalogue all others know.
+    registered: Providers | None = None
 
     async def register(self) -> None:
         """Write the catalogue, and hear which routing holds: at the start, and whenever the file changed."""
+        file = self.door.file
         await self.database.write(register_models, self.door.catalogue())
+        self.registered = file
         async with self.database.read() as session:
             self.door.heed(await list_overrides(session))
 
     async def reload(self) -> None:
-        """Take over a changed file."""
-        if await self.door.reload():
+        """Take over a changed file. A run that began meanwhile may have done so first."""
+        await self.door.reload()
+        if self.door.file is not self.registered:
             await self.register()
 
     async def share(self) -> None:

@@ -29,8 +29,8 @@ PARAMS = {"tasks": TASKS, "contestants": [{"deployment": "offline"}, {"deploymen
 
 @pytest.fixture
 def another(stack: Stack) -> Iterator[str]:
-    """A second deployment, whose model says the same to everything."""
-    add_deployment(stack, "other")
+    """A second deployment, whose model says the same to everything; a run may ask it at once."""
+    write_deployment(stack, "other")
     stack.provider.behaviour["other"].text = "It is the Rhine, and mills stand on it."
     yield "other"
     stack.provider.behaviour["other"].text = None
@@ -121,12 +121,17 @@ def test_an_experiment_on_a_role_is_stable_counted_and_its_arm_promoted_and_undo
     assert stack.get("/api/v1/providers")["overrides"] == []
 
 
-def add_deployment(stack: Stack, name: str) -> None:
-    """Write a second deployment into the stack's file, once, and wait until the workers know it."""
+def write_deployment(stack: Stack, name: str) -> None:
+    """Write a second deployment into the stack's file."""
     file = stack.folder / "providers.yaml"
     told = yaml.safe_load(file.read_text())
     told["providers"][name] = {**told["providers"]["loopback"], "model": name}
     file.write_text(yaml.safe_dump(told))
+
+
+def add_deployment(stack: Stack, name: str) -> None:
+    """Write a second deployment into the stack's file, and wait until the API knows it."""
+    write_deployment(stack, name)
 
     def known() -> bool | None:
         models = stack.get("/api/v1/models")["items"]

@@ -239,6 +239,22 @@ async def test_an_override_is_heard_by_all_workers_survives_a_reload_and_is_undo
     assert (model_server.stats["first"].requests, model_server.stats["second"].requests) == (1, 3)
 
 
+async def test_a_changed_file_that_a_run_took_over_first_is_told_to_all_others(
+    open_worker: OpenWorker, database: Database, tmp_path: Path
+):
+    worker = await open_worker()
+    path = tmp_path / "providers.yaml"
+    told = yaml.safe_load(path.read_text())
+    told["providers"]["third"] = told["providers"]["first"]
+    path.write_text(yaml.safe_dump(told))
+
+    assert await worker.door.reload()
+    await worker.reload()
+
+    async with database.read() as session:
+        assert "third" in {model.name for model in await list_models(session)}
+
+
 async def test_an_override_that_names_nobody_of_the_file_any_more_is_told_and_ignored(
     open_worker: OpenWorker,
     model_server: ModelServer,
