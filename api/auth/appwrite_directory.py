@@ -34,7 +34,7 @@ class AppwriteDirectory:
         self._known = known
 
     async def who(self, credential: str) -> Seen:
-        """Return who has this JWT of Appwrite's; asked there at most every AUTH_CACHE_SECONDS.
+        """Return who has this JWT of Appwrite's; asked there about once every AUTH_CACHE_SECONDS.
 
         Its signature is Appwrite's business: the key is nobody else's, and only Appwrite knows whether the
         session lasts.
@@ -44,13 +44,12 @@ class AppwriteDirectory:
             NotAllowed: `email_not_verified` or `account_disabled`.
             Unavailable: `identity_unavailable`.
         """
-        name = hashed(credential)
-        if (seen := self._known.get(name)) is None:
-            account = self._appwrite.account_by_token(credential)
-            user = await self._appwrite.ask(account.get, with_our_key=False)
-            seen = Seen(await self._settled(user), until=_claims(credential)[1])
-            self._known.put(name, seen)
-        return seen
+        return await self._known.who(hashed(credential), lambda: self._asked(credential))
+
+    async def _asked(self, credential: str) -> Seen:
+        account = self._appwrite.account_by_token(credential)
+        user = await self._appwrite.ask(account.get, with_our_key=False)
+        return Seen(await self._settled(user), until=_claims(credential)[1])
 
     async def still(self, user_id: UUID) -> None:
         """Make sure that a key's maker may still sign in at Appwrite.

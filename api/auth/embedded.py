@@ -45,17 +45,18 @@ class Embedded:
             NotAuthenticated: `bad_token` or `token_expired`.
         """
         claims = self._tokens.read(credential)
-        name = str(claims.session_id)
-        if (seen := self._known.get(name)) is None:
-            async with self._database.read() as session:
-                person = await known_by_session(session, claims.session_id)
-            if person is None:
-                raise bad_token()
-            seen = Seen(person, session_id=claims.session_id)
-            self._known.put(name, seen)
+        session_id = claims.session_id
+        seen = await self._known.who(str(session_id), lambda: self._asked(session_id))
         if seen.person.user_id != claims.user_id:
             raise bad_token()
         return replace(seen, until=claims.expires_at)
+
+    async def _asked(self, session_id: UUID) -> Seen:
+        async with self._database.read() as session:
+            person = await known_by_session(session, session_id)
+        if person is None:
+            raise bad_token()
+        return Seen(person, session_id=session_id)
 
     async def still(self, user_id: UUID) -> None:
         """Return: what keeps a key's maker out is in the row that the key was found with."""

@@ -34,18 +34,18 @@ class Guard:
         return await self._directory.who(credential)
 
     async def _by_key(self, name: str) -> Seen:
-        at = utcnow()
-        if (seen := self.known.get(name)) is None:
-            async with self._database.read() as session:
-                found = await known_by_key(session, name)
-            if found is None:
-                raise bad_token()
-            key, maker = found
-            await self._directory.still(maker.user_id)
-            if key.used_at is None or key.used_at < at - USE_NOTED_EVERY:
-                await self._database.write(note_use, key.id)
-            seen = Seen(maker, key=key, until=key.expires_at)
-            self.known.put(name, seen)
-        if seen.until is not None and seen.until <= at:
+        seen = await self.known.who(name, lambda: self._asked(name))
+        if seen.until is not None and seen.until <= utcnow():
             raise bad_token()
         return seen
+
+    async def _asked(self, name: str) -> Seen:
+        async with self._database.read() as session:
+            found = await known_by_key(session, name)
+        if found is None:
+            raise bad_token()
+        key, maker = found
+        await self._directory.still(maker.user_id)
+        if key.used_at is None or key.used_at < utcnow() - USE_NOTED_EVERY:
+            await self._database.write(note_use, key.id)
+        return Seen(maker, key=key, until=key.expires_at)

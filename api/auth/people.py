@@ -36,6 +36,7 @@ class People:
         """End threads and connections."""
         if self.github is not None:
             await self.github.close()
+        await self.guard.known.close()
         self.passwords.close()
         await self.directory.close()
         await self.limits.close()
