@@ -9,6 +9,7 @@ call, and at the statements and commits per call.
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,7 +41,7 @@ def measure(options: Options, report: Report) -> None:
 
 
 async def _compare(
-    options: Options, report: Report, url: str, providers: Path, addresses: dict[str, str]
+    options: Options, report: Report, url: str, providers: Path, addresses: Mapping[Any, str]
 ) -> None:
     report.say("importing dspy and litellm ...")
     from pydantic import SecretStr
@@ -84,17 +85,17 @@ async def _compare(
                 crowded[way.name] += many
     told: dict[str, dict[str, Any]] = {}
     for name, each in alone.items():
-        one, many, speed = summary(each), summary(crowded[name]), len(crowded[name]) / seconds[name]
+        one, crowd, speed = summary(each), summary(crowded[name]), len(crowded[name]) / seconds[name]
         each_cpu = cpu[name] * 1000 / len(crowded[name])
         told[name] = {
             "one_at_a_time_ms": one,
-            "in_flight_ms": many,
+            "in_flight_ms": crowd,
             "calls_per_s": speed,
             "cpu_ms": each_cpu,
         }
         report.say(
             f"  {name:20} alone p50 {one['p50']:5.1f} p95 {one['p95']:5.1f} ms   {AT_ONCE} in flight"
-            f" p50 {many['p50']:6.0f} p95 {many['p95']:6.0f} ms  {speed:4.0f}/s"
+            f" p50 {crowd['p50']:6.0f} p95 {crowd['p95']:6.0f} ms  {speed:4.0f}/s"
             f"  cpu {each_cpu:4.1f} ms"
         )
     for kind, (way, _) in ours.items():

@@ -104,7 +104,7 @@ def killed_at_half(report: Report, kept: Children, url: str, name: str, way: lis
     time.sleep(2 * LATENCY_MS / 1000)
     again = start(kept, f"{name}-again", *way, *(["--resume"] if way[0] == "durable" else []))
     again.communicate(timeout=WAIT_SECONDS)
-    repeated = answered(url) - whole
+    repeated: int = answered(url) - whole
     if again.returncode or repeated < 0:
         raise RuntimeError(f"{name} did not go on:\n{kept.log(f'{name}-again').read_text()[-3000:]}")
     report.say(f"  {name}: killed at half of {whole} calls; {repeated} answers were made twice")

@@ -78,7 +78,8 @@ class Watched:
 
     async def reserve(self, call: CallRequest) -> CallAnswer | None:
         """As the journal."""
-        return await self._timed(self.journal.reserve(call))
+        answer: CallAnswer | None = await self._timed(self.journal.reserve(call))
+        return answer
 
     async def commit(self, call: CallRequest, answer: CallAnswer) -> None:
         """As the journal."""

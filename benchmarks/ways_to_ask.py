@@ -126,13 +126,14 @@ async def predict_on_ledger(
     if capped:
         for run in under_way:
             for period in (BudgetPeriod.NONE, BudgetPeriod.DAY):
-                cap = {
-                    "scope": BudgetScope.RUN,
-                    "subject": run.id,
-                    "period": period,
-                    "cap_usd": Decimal(1000),
-                }
-                await database.write(set_budget, run.owner, **cap)
+                await database.write(
+                    set_budget,
+                    run.owner,
+                    scope=BudgetScope.RUN,
+                    subject=run.id,
+                    period=period,
+                    cap_usd=Decimal(1000),
+                )
     lms = cycle([door.lm(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
     return Way(name, ours=True, ask=predicting(lambda: next(lms)), settle=events.close)
 
