@@ -36,8 +36,9 @@ def measure(options: Options, report: Report) -> None:
         for kind in measurable(options.databases, report):
             address = held.enter_context(results_database(kind, kept))
             asyncio.run(_measure(options, report, kind, providers, address))
-    worst = [found["in_database"]["p50"] for found in report.measured.values()]
-    report.bar("exact_hit_p50", max(worst) if worst else None, "<= 2", "ms")
+        for database, found in list(report.measured.items()):
+            for where in ("in_database", "in_memory"):
+                report.bar(f"exact_hit_p50_{where}_{database}", found[where]["p50"], "<= 2", "ms")
     measure_guard(report)
     measure_search(options, report)
 
@@ -51,7 +52,7 @@ async def _measure(options: Options, report: Report, kind: str, providers: Path,
     from database.gateway.cache import tell_cache
     from database.settings import DatabaseSettings
     from deployments.worker.models import Answers
-    from llm.cache import Cache, CachedBackend
+    from llm.cache import FRONT_ENTRIES, Cache, CachedBackend
     from llm.door import Door
     from llm.routing import Hints
     from llm.settings import LlmSettings
@@ -70,9 +71,9 @@ async def _measure(options: Options, report: Report, kind: str, providers: Path,
         for number in range(rounds)
     ]
 
-    async def ask(through: CachedBackend) -> list[float]:
+    async def ask(through: CachedBackend, most: int = rounds) -> list[float]:
         times = []
-        for request, hints in questions:
+        for request, hints in questions[-most:]:
             began = perf_counter()
             await through.complete("chat", request, hints)
             times.append((perf_counter() - began) * 1000)
@@ -87,7 +88,8 @@ async def _measure(options: Options, report: Report, kind: str, providers: Path,
     await database.write(tell_cache, kept, {}, {})
     fresh = CachedBackend(backend.inner, Cache(Answers(database)))
     far = await ask(fresh)
-    near = await ask(fresh)
+    # As many as memory keeps: who asks for more in the same order finds none of them there.
+    near = await ask(fresh, FRONT_ENTRIES)
     for name, times in (("asked", asked), ("in_database", far), ("in_memory", near)):
         ms = summary(times)
         report.say(f"  {kind:8} {name:12} p50 {ms['p50']:6.3f} ms  p95 {ms['p95']:6.3f} ms")
