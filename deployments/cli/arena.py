@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import RenderableType
 
 arena = typer.Typer(help="Models and versions compared two by two: a live leaderboard, tasks and votes.")
@@ -188,7 +191,7 @@ def contestant_of(told: str) -> dict[str, Any]:
 
 
 async def _live(query: dict[str, str], every: float) -> None:
-    """Follow the leaderboard. An API that is away for a while is said so, below what was seen last."""
+    """Follow the leaderboard until Ctrl-C. An API that is away is said so, below what was seen last."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -200,11 +203,35 @@ async def _live(query: dict[str, str], every: float) -> None:
     console = out()
     async with Api(api_url()) as api:
         seen = await api.get("/arena/leaderboard", **query)
-        with Live(board(seen, console.width), console=console) as live:
-            while True:
+        with Live(board(seen, console.width), console=console) as live, until_interrupted() as stopped:
+            while not stopped.is_set():
                 await asyncio.sleep(every)
                 try:
                     seen = await api.get("/arena/leaderboard", **query)
                     live.update(board(seen, console.width))
                 except MillraceError as error:
                     live.update(Group(board(seen, console.width), Text(error.message, style="red")))
+
+
+@contextlib.contextmanager
+def until_interrupted() -> "Iterator[asyncio.Event]":
+    """Leave the block at Ctrl-C, and set the event.
+
+    The task inside is cancelled, and a library that takes this for its own time running out goes on with an
+    error: whoever works in a loop looks at the event.
+    """
+    stopped, task, loop = asyncio.Event(), asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None  # noqa: S101  somebody awaits
+
+    def stop() -> None:
+        stopped.set()
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield stopped
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

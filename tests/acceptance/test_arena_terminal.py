@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.test_arena import add_deployment
+from tests.acceptance.test_arena import write_deployment
 from tests.fixtures.stack import Stack, eventually
 from tests.fixtures.terminal import Terminal, terminal
 
@@ -24,19 +24,12 @@ PARAMS = {
 @pytest.fixture
 def environment(stack: Stack) -> Iterator[dict[str, str]]:
     """What the command needs to find the stack; a second deployment takes its time over its one answer."""
-    add_deployment(stack, "harbourmaster")
-    eventually(lambda: known_to_the_player(stack), 90)
+    write_deployment(stack, "harbourmaster")
     stack.provider.behaviour["harbourmaster"].text = "It lies at the sea."
     stack.provider.behaviour["*"].latency_ms = 1_000
     yield {**stack.environment, "MILLRACE_API_URL": stack.api_url}
     stack.provider.behaviour["harbourmaster"].text = None
     stack.provider.behaviour["*"].latency_ms = 0
-
-
-def known_to_the_player(stack: Stack) -> bool | None:
-    """Return whether the worker that plays has read the changed file: each does so in its own time."""
-    params = {**PARAMS, "tasks": [{"input": "Which water?", "kind": "before"}], "judge": False}
-    return stack.trigger("arena", params, wait=60)["status"] == "succeeded" or None
 
 
 def millrace(*arguments: str) -> list[str]:

@@ -1,5 +1,9 @@
 """What people type for the arena and for experiments, before it goes to the API."""
 
+import asyncio
+import os
+import signal
+from contextlib import suppress
 from io import StringIO
 from typing import Any
 
@@ -7,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from contracts.arena import Contestant
-from deployments.cli.arena import board, contestant_of, task_of
+from deployments.cli.arena import board, contestant_of, task_of, until_interrupted
 from deployments.cli.experiments import arm_of
 from runtime.errors import BadInput
 
@@ -66,3 +70,23 @@ def test_a_narrow_terminal_folds_names_and_cuts_no_number():
 
 def test_before_the_first_match_the_leaderboard_says_how_to_begin():
     assert "millrace arena submit" in " ".join(shown(80))
+
+
+async def test_ctrl_c_ends_a_loop_whose_library_takes_it_for_its_own_time_running_out() -> None:
+    """A leaderboard that was interrupted in the middle of a request went on for ever."""
+    looks = 0
+    with until_interrupted() as stopped:
+        while not stopped.is_set():
+            looks += 1
+            assert looks < 3
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+    assert looks == 1
+
+
+async def test_ctrl_c_ends_a_wait_at_once() -> None:
+    with until_interrupted() as stopped:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+    assert stopped.is_set()
