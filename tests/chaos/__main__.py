@@ -16,12 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kill everything at random moments and count what is left.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=240, help="how long new trouble begins")
+    parser.add_argument("--pace", type=float, default=1, help="times slower, where starting takes long")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
     parser.add_argument("--mutation", choices=["no fence", "no run key", "no call key"])
     told = parser.parse_args()
     # As Ctrl-C: by an exception, so that no process is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plan = short_form(told.seed) if told.short else long_form(told.seed, told.seconds)
+    plan = short_form(told.seed) if told.short else long_form(told.seed, told.seconds, told.pace)
     if told.mutation:
         plan = mutated(told.mutation, told.seed)
     with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as folder:

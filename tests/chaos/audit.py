@@ -198,6 +198,8 @@ def _prefect(stack: ChaosStack, runs: list[dict[str, Any]]) -> Iterator[Finding]
     """Ask Prefect for the state of every flow run, until each agrees with its row."""
     wrong = {str(row["flow_run_id"]): row["status"] for row in runs if row["flow_run_id"]}
 
+    told: dict[str, str] = {}
+
     def agree() -> bool | None:
         for flow_run_id, status in list(wrong.items()):
             try:
@@ -206,7 +208,10 @@ def _prefect(stack: ChaosStack, runs: list[dict[str, Any]]) -> Iterator[Finding]
                 )
             except httpx.HTTPError:
                 return None
-            if answer.is_success and answer.json()["state"]["type"] == PREFECT[status]:
+            told[flow_run_id] = (
+                answer.json()["state"]["type"] if answer.is_success else str(answer.status_code)
+            )
+            if told[flow_run_id] == PREFECT[status]:
                 del wrong[flow_run_id]
         return True if not wrong else None
 
@@ -214,7 +219,8 @@ def _prefect(stack: ChaosStack, runs: list[dict[str, Any]]) -> Iterator[Finding]
         eventually(agree, STRAIGHTENED_SECONDS, every=2)
     except AssertionError:
         for flow_run_id, status in wrong.items():
-            yield "Prefect tells another story", f"flow run {flow_run_id} of a run that {status}"
+            seen = told.get(flow_run_id, "not there")
+            yield "Prefect tells another story", f"flow run {flow_run_id} of a run that {status} is {seen}"
 
 
 def _mark(row: dict[str, Any]) -> str:

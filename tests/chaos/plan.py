@@ -82,19 +82,23 @@ class Plan:
             found.append((at, cards.pop(), random.Random(chance.random())))
 
 
-def long_form(seed: int, seconds: float) -> Plan:
-    """Return what `make chaos` does: minutes of everything, with the leases that people have."""
+def long_form(seed: int, seconds: float, pace: float = 1) -> Plan:
+    """Return what `make chaos` does: minutes of everything, with the leases that people have.
+
+    With a larger `pace` there is so many times as long between two troubles, and as much less must succeed:
+    for machines on which what was killed takes longer to start than it then lives.
+    """
     return Plan(
         seed=seed,
         seconds=seconds,
-        gap=(1.0, 4.5),
+        gap=(1.0 * pace, 4.5 * pace),
         lease_seconds=15,
         workers=(
             *(Worker("interactive", "shared"), Worker("interactive", "lost")),
             *(Worker("batch", "shared"), Worker("batch", "lost")),
         ),
         clients=12,
-        successes=round(seconds * 5 / 12),
+        successes=round(seconds * 5 / 12 / pace),
         ask_prefect=True,
     )
 
