@@ -6,7 +6,6 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 FILES ?=
-FILES ?=
 ARGS ?=
 TESTS := $(filter-out tests/fixtures/ tests/__pycache__/,$(wildcard tests/*/))
 # Those that start whole stacks have the machine to themselves. The others go two at a time, the longest first.
