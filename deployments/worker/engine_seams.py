@@ -1,7 +1,7 @@
 """What Prefect's flow engine does once per process and must not do once per run in ours.
 
-Stock Prefect gives each flow run its own process. In the warm worker many runs share one, so three things
-that the engine does around every run are the worker's own business here. They are module globals of
+Stock Prefect gives each flow run its own process. In the warm worker many runs share one, so four things
+that the engine does for every run are the worker's own business here. They are module globals of
 `prefect.flow_engine` and `prefect.results` 3.8; tests/deployments/test_engine_seams.py fails when a release
 moves them.
 """
@@ -13,11 +13,15 @@ from typing import Any
 
 import prefect.flow_engine
 import prefect.results
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Abort
+from prefect.utilities.engine import propose_state
 
-from flows.durable.run import is_parked
+from flows.durable.run import is_fenced, is_parked
 
 LOGGER = "prefect.flow_runs"
 LEFT = "Finished in state Running("
+TELL = "propose_state"
 SEAMS = ("capture_sigterm", "observe_flow_run_suspension")
 RESULT_STORAGE = "_read_server_default_result_storage_block_id"
 
@@ -31,12 +35,16 @@ def own_the_process() -> None:
       (about 10 ms of CPU each); the worker's one subscription sees the same events.
     - the server's default for storing results is asked for by every run with a new blocking client (27 ms of
       CPU and the loop held meanwhile); no result is stored by Prefect here, so there is nothing to ask.
+    - an attempt that is stopped while the engine still begins it is called crashed, by force. One whose lease
+      is lost has nothing to tell: the run is another worker's, and may have succeeded there by now.
     """
     for name in SEAMS:
         getattr(prefect.flow_engine, name)
         setattr(prefect.flow_engine, name, _left_to_the_worker)
     getattr(prefect.results, RESULT_STORAGE)
     setattr(prefect.results, RESULT_STORAGE, _no_default_storage)
+    getattr(prefect.flow_engine, TELL)
+    setattr(prefect.flow_engine, TELL, _propose_if_ours)
     logging.getLogger(LOGGER).addFilter(not_of_parking)
 
 
@@ -46,6 +54,12 @@ def not_of_parking(record: logging.LogRecord) -> bool:
     A run that parks leaves the engine in the state Running, which it calls an error of the flow run.
     """
     return not (record.getMessage().startswith(LEFT) and is_parked())
+
+
+async def _propose_if_ours(*args: Any, **kwargs: Any) -> State[Any]:
+    if is_fenced():
+        raise Abort("the lease was lost")
+    return await propose_state(*args, **kwargs)
 
 
 @contextmanager

@@ -1,20 +1,17 @@
 """Bring Prefect in line with the run table, where a process died before it could tell Prefect.
 
 The table is the truth. What a worker tells Prefect at the end of a run gets lost when the worker or
-Prefect's server dies at that moment, and Prefect would show the run as under way for ever.
+Prefect's server dies at that moment, and Prefect would show the run as under way for ever. And a worker that
+was frozen past its lease may say one more thing before it hears that the run is another's, and ended.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import httpx
 import structlog
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Scheduled, Suspended
 
 from contracts.pipelines import Pool
@@ -23,6 +20,7 @@ from database.queue.interrupting import call_off_flow_runs
 from database.queue.leases import Shadowed, shadowed_runs
 from database.queue.parking import cancel_waiting, waiting_flow_runs
 from database.queue.untold import Untold, mark_told, still_untold, untold_changes
+from deployments.worker import shadows
 from deployments.worker.executions import Executions
 from deployments.worker.flow_runs import REFUSED
 from flows.durable.pipeline import CANCELLED_BY_US
@@ -36,8 +34,6 @@ SETTLED_SECONDS = 30.0
 # A flow run of the UI gets its row within milliseconds of being pending. When its worker is only slow, the
 # next one finds the row that the slow one made, or makes it: one of them has the run, by one key.
 ORPHANED_SECONDS = 8.0
-MOST_AT_ONCE = 200
-UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 # What Prefect is told of a run that has ended in the table.
 FATES: dict[RunStatus, Callable[[], State[Any]]] = {
@@ -82,10 +78,14 @@ async def straighten(executions: Executions, pool: Pool) -> None:
     Raises:
         Unavailable: Prefect or the database does not answer.
     """
-    await hear_cancelled_waiting(executions, pool)
-    under_way = await _under_way(executions.flow_runs.client, pool)
+    client = executions.flow_runs.client
+    async with executions.database.read() as session:
+        waiting = await waiting_flow_runs(session, pool, shadows.MOST_AT_ONCE)
+    await hear_cancelled_waiting(executions, waiting)
+    under_way = await shadows.under_way(client, pool)
     await hear_cancelled(executions, under_way)
-    stale = [each for each in under_way if _in_state_for(each, ORPHANED_SECONDS)]
+    shown = [*under_way, *await shadows.set_aside(client, pool, waiting)]
+    stale = [each for each in shown if _in_state_for(each, ORPHANED_SECONDS)]
     if not stale:
         return
     ids, keys = [each.id for each in stale], [_run_id(each) for each in stale]
@@ -122,26 +122,21 @@ async def hear_cancelled(executions: Executions, under_way: Sequence[FlowRun]) -
         await executions.database.write(call_off_flow_runs, asked)
 
 
-async def hear_cancelled_waiting(executions: Executions, pool: Pool) -> None:
+async def hear_cancelled_waiting(executions: Executions, waiting: Collection[UUID]) -> None:
     """Cancel the waiting runs that somebody cancelled in Prefect while its events did not reach us."""
-    async with executions.database.read() as session:
-        waiting = await waiting_flow_runs(session, pool, MOST_AT_ONCE)
     if not waiting:
         return
-    state = {
-        "state": {"type": {"any_": [StateType.CANCELLING, StateType.CANCELLED]}},
-        "id": {"any_": waiting},
-    }
-    cancelled = await _read(executions.flow_runs.client, FlowRunFilter.model_validate(state))
+    cancelled = await shadows.cancelled_of(executions.flow_runs.client, waiting)
     if cancelled:
         await executions.database.write(cancel_waiting, [each.id for each in cancelled])
 
 
 def fate(flow_run: FlowRun, known: Sequence[Shadowed]) -> State[Any] | None:
-    """Return the state that a flow run which is under way in Prefect should have; none if it is right."""
+    """Return the state that a flow run should have in Prefect; none if it is right, or not ours to say."""
     for run in known:
         if run.flow_run_id == flow_run.id:
-            return due_state(run) if _in_state_for(flow_run, SETTLED_SECONDS) else None
+            due = due_state(run) if _in_state_for(flow_run, SETTLED_SECONDS) else None
+            return None if due is None or _shows(flow_run, due) else due
     if any(run.id == _run_id(flow_run) for run in known):
         # Made for a row whose worker died before it wrote so down: the next attempt finds it by its key.
         return None
@@ -151,23 +146,8 @@ def fate(flow_run: FlowRun, known: Sequence[Shadowed]) -> State[Any] | None:
     return None
 
 
-async def _under_way(client: PrefectClient, pool: Pool) -> list[FlowRun]:
-    state = FlowRunFilter.model_validate({"state": {"type": {"any_": UNDER_WAY}}})
-    return await _read(client, state, WorkPoolFilter.model_validate({"name": {"any_": [pool]}}))
-
-
-async def _read(
-    client: PrefectClient, flow_runs: FlowRunFilter, pools: WorkPoolFilter | None = None
-) -> list[FlowRun]:
-    try:
-        return await client.read_flow_runs(
-            flow_run_filter=flow_runs,
-            work_pool_filter=pools,
-            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-            limit=MOST_AT_ONCE,
-        )
-    except (httpx.HTTPError, OSError) as cause:
-        raise Unavailable("Prefect does not answer", code="prefect_unavailable") from cause
+def _shows(flow_run: FlowRun, state: State[Any]) -> bool:
+    return flow_run.state is not None and flow_run.state.type == state.type
 
 
 def _in_state_for(flow_run: FlowRun, seconds: float) -> bool:

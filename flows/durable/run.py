@@ -256,6 +256,12 @@ def is_parked() -> bool:
     return run is not None and run.parked is not None
 
 
+def is_fenced() -> bool:
+    """Return whether a run is being executed here that another worker has taken over."""
+    run = _current.get(None)
+    return run is not None and run.lease_lost
+
+
 def current_run() -> Run:
     """Return the run that is being executed.
 

@@ -219,8 +219,16 @@ def _prefect(stack: ChaosStack, runs: list[dict[str, Any]]) -> Iterator[Finding]
         eventually(agree, STRAIGHTENED_SECONDS, every=2)
     except AssertionError:
         for flow_run_id, status in wrong.items():
-            seen = told.get(flow_run_id, "not there")
+            seen = f"{told.get(flow_run_id, 'not there')}: {_story(stack, flow_run_id)}"
             yield "Prefect tells another story", f"flow run {flow_run_id} of a run that {status} is {seen}"
+
+
+def _story(stack: ChaosStack, flow_run_id: str) -> str:
+    """Return all states that a flow run was in, with their times and reasons."""
+    asked = {"flow_run_id": flow_run_id}
+    answer = httpx.get(f"{stack.prefect_url}/flow_run_states/", params=asked, trust_env=False, timeout=30)
+    states = answer.json() if answer.is_success else []
+    return ", ".join(f"{each['timestamp']} {each['type']} ({each['message']})" for each in states)
 
 
 def _mark(row: dict[str, Any]) -> str:

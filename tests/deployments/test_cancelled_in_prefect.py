@@ -178,7 +178,7 @@ async def test_a_flow_run_that_prefect_refuses_keeps_no_other_from_being_straigh
         return under_way
 
     monkeypatch.setattr(FlowRuns, "force", refuse_first)
-    monkeypatch.setattr(straightening, "_under_way", all_of_them)
+    monkeypatch.setattr(straightening.shadows, "under_way", all_of_them)
     monkeypatch.setattr(straightening, "SETTLED_SECONDS", -60)
     monkeypatch.setattr(straightening, "ORPHANED_SECONDS", -60)
 

@@ -17,6 +17,7 @@ from deployments.worker.engine_seams import (
     LOGGER,
     RESULT_STORAGE,
     SEAMS,
+    TELL,
     not_of_parking,
     own_the_process,
 )
@@ -29,10 +30,11 @@ def test_the_engine_still_sets_up_what_the_worker_takes_over() -> None:
     for name in SEAMS:
         assert f"{name}(" in inspect.getsource(prefect.flow_engine)
     assert f"{RESULT_STORAGE}()" in inspect.getsource(prefect.results)
+    assert f"await {TELL}(" in inspect.getsource(prefect.flow_engine.AsyncFlowRunEngine.set_state)
 
 
 def test_owning_the_process_leaves_nothing_of_them() -> None:
-    before = {name: getattr(prefect.flow_engine, name) for name in SEAMS}
+    before = {name: getattr(prefect.flow_engine, name) for name in (*SEAMS, TELL)}
     storage = getattr(prefect.results, RESULT_STORAGE)
     try:
         own_the_process()
