@@ -157,6 +157,29 @@ async def test_litellm_makes_no_log_record_of_a_call_that_is_in_our_ledger(
     assert recorded == []
 
 
+async def test_litellm_prices_its_own_callers_answers_and_not_ours(
+    open_door: OpenDoor, server: ModelServer, calls, monkeypatch: pytest.MonkeyPatch
+):
+    """Its map was searched for each answer, for a number that nobody read."""
+    from litellm.litellm_core_utils import litellm_logging
+
+    priced, price = [], litellm_logging.Logging.response_cost_calculator
+
+    def note(*told: object, **named: object) -> object:
+        priced.append("an answer")
+        return price(*told, **named)
+
+    monkeypatch.setattr(litellm_logging.Logging, "response_cost_calculator", note)
+    door = await open_door("first")
+
+    await door.lm("chat", calls).acall(request=asked())
+    assert priced == []
+
+    said = [{"role": "user", "content": "to you"}]
+    await litellm.acompletion("openai/gpt-5-mini", said, api_base=server.url, api_key="none", max_retries=0)
+    assert priced != []
+
+
 async def test_what_all_deployments_can_do_is_offered_to_dspy(open_door: OpenDoor):
     """A request that falls back must still be understood by the next deployment."""
     able = await open_door("first", supports=["tools", "json_schema"])
