@@ -1,4 +1,4 @@
-"""One optimizer, run as a process: `python -m benchmarks.peers.optimizer_runs plain|durable --url URL ...`.
+"""One optimizer, run as a process: `python -m benchmarks.peers.optimizer_runs plain|litellm|durable ...`.
 
 The same optimizer on the same examples with the same seed. Each round prints one line of JSON: milliseconds
 from the call of the optimizer to its program, without imports; model calls; the program's hash and its score.
@@ -25,6 +25,7 @@ from database.settings import DatabaseSettings
 from flows.learning.optimizers import ERRORS, Lesson, compiled
 from flows.learning.quiet import quieten
 from flows.learning.teaching import as_dspy, without_strangers
+from llm.quiet_litellm import imported
 from modules.programs import PROGRAMS, signature_of, state_of
 from tests.fixtures.optimizing import DOOMED, TRAIN, VALIDATION, attempt, improved, ledger_of
 from tests.fixtures.shipped_examples import NAME
@@ -44,10 +45,13 @@ def say(began: float, calls: int, state: Any, score: float | None) -> None:
     print(json.dumps(told), flush=True)
 
 
-def plain(url: str, rounds: int) -> None:
-    """Run it as DSPy is used without Millrace: its own client, its cache off."""
+def plain(url: str, rounds: int, engine: str = "auto") -> None:
+    """Run it as DSPy is used without Millrace: its own client, or LiteLLM by DSPy's engine; its cache off."""
     kind = PROGRAMS[NAME]
-    lm = dspy.LM("openai/loop", api_base=url, api_key="none", num_retries=0, cache=False, max_tokens=300)
+    if engine == "litellm":
+        imported()
+    told = {"api_base": url, "api_key": "none", "num_retries": 0, "cache": False, "max_tokens": 300}
+    lm = dspy.LM("openai/loop", engine=engine, **told)
     quieten()
 
     def exact(example: Any, prediction: Any, trace: Any = None) -> float:
@@ -103,7 +107,7 @@ async def accept(database: Database) -> None:
 def main() -> None:
     """Run the rounds that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("how", choices=("plain", "durable"))
+    parser.add_argument("how", choices=("plain", "litellm", "durable"))
     parser.add_argument("--url", default="")
     parser.add_argument("--database", default="")
     parser.add_argument("--providers", type=Path)
@@ -112,6 +116,8 @@ def main() -> None:
     told = parser.parse_args()
     if told.how == "plain":
         plain(told.url, told.rounds)
+    elif told.how == "litellm":
+        plain(told.url, told.rounds, engine="litellm")
     else:
         asyncio.run(durable(told.database, told.providers, told.rounds, resume=told.resume))
 

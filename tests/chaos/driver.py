@@ -1,10 +1,14 @@
 """A chaos run from its start to its report."""
 
+# ruff: noqa: T201
+
 import asyncio
 import json
 import random
 import signal
+import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +24,9 @@ from tests.chaos.stack import ChaosStack, chaos_stack
 from tests.chaos.troubles import Troubles
 
 LATENCY_MS = 120
+# What a machine with cores to spare takes until the stack is ready. Where it takes longer, trouble comes as
+# much more slowly: else what was killed would never live again.
+QUICK_START_SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,19 @@ class Outcome:
         return json.dumps({**self.report, "holds": not self.findings, "findings": self.findings})
 
 
-def run_chaos(plan: Plan) -> Outcome:
-    """Start a stack, make trouble while clients work, wait until all has ended, and audit what is left."""
-    about = machine()
+def run_chaos(plan: Plan, paced: Callable[[float], Plan] | None = None) -> Outcome:
+    """Start a stack, make trouble while clients work, wait until all has ended, and audit what is left.
+
+    Args:
+        plan: what is done.
+        paced: makes the plan that is followed instead, of the pace at which this machine starts things.
+    """
+    about, began = machine(), monotonic()
     with chaos_stack(plan) as stack:
+        started = monotonic() - began
+        if paced is not None:
+            stack.plan = plan = paced(max(1, round(started / QUICK_START_SECONDS, 1)))
+            print(f"chaos: started in {started:.0f} s, pace {plan.pace:g}", file=sys.stderr, flush=True)
         stack.model.behaviour["*"].latency_ms = LATENCY_MS
         batch = any(worker.pool == "batch" for worker in plan.workers)
         load = Load(stack.api_url, {"probe": 6, "chat": 3, "analysis": int(batch)})
@@ -55,6 +71,8 @@ def run_chaos(plan: Plan) -> Outcome:
         "name": "chaos",
         "seed": plan.seed,
         "trouble_seconds": plan.seconds,
+        "pace": plan.pace,
+        "started_s": round(started, 1),
         "lease_seconds": plan.lease_seconds,
         "workers": len(plan.workers),
         "machine": about,

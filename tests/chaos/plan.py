@@ -54,6 +54,7 @@ class Plan:
         at_once: how many triggers with one key come at the same moment.
         settle_seconds: how long everything may take to end after the last trouble.
         ask_prefect: wait for Prefect's own states too, which are straightened within a minute.
+        pace: how many times slower than on a quick machine; it is in `gap` and `successes` already.
     """
 
     seed: int
@@ -68,6 +69,7 @@ class Plan:
     at_once: int = 50
     settle_seconds: float = 300
     ask_prefect: bool = False
+    pace: float = 1
 
     def timeline(self) -> list[tuple[float, Trouble, random.Random]]:
         """Return when which trouble begins (seconds from the start), each with chance of its own."""
@@ -100,6 +102,7 @@ def long_form(seed: int, seconds: float, pace: float = 1) -> Plan:
         clients=12,
         successes=round(seconds * 5 / 12 / pace),
         ask_prefect=True,
+        pace=pace,
     )
 
 
