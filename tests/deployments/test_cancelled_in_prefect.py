@@ -5,9 +5,8 @@ from uuid import UUID
 
 import pytest
 from prefect import flow
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Cancelling, Pending, Running, Suspended
 
 from contracts.runs import RunStatus, Waiting, WaitKind
@@ -25,7 +24,6 @@ from flows.durable.pipeline import CANCELLED_BY_US
 from llm.door import Door
 from runtime.errors import BadInput, Unavailable
 from tests.fixtures.made_runs import claimed
-from tests.fixtures.prefect_server import PrefectServer
 
 FOR_ANNA = Waiting(kind=WaitKind.PERSON, reason="Anna must say yes", about="anna")
 
@@ -33,13 +31,6 @@ FOR_ANNA = Waiting(kind=WaitKind.PERSON, reason="Anna must say yes", about="anna
 @flow
 async def nothing() -> None:
     """What the flow run is of; it is never executed."""
-
-
-@pytest.fixture
-async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect_server.url}):
-        async with get_client() as opened:
-            yield opened
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -17,14 +16,6 @@ from deployments.register import register
 from runtime.errors import ConfigurationProblem, Unavailable
 from tests.fixtures.prefect_server import PrefectServer, free_port
 from tests.fixtures.project_files import ROOT
-
-
-@pytest.fixture
-async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
-    """A client of the real server."""
-    with temporary_settings({PREFECT_API_URL: prefect_server.url}):
-        async with get_client() as connected:
-            yield connected
 
 
 async def registered(client: PrefectClient) -> dict[str, dict[str, Any]]:

@@ -10,11 +10,10 @@ import prefect.flow_engine
 import prefect.results
 import pytest
 from prefect import flow
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Pending, Running, Suspended
 
 from contracts.runs import RunError, RunStatus, Waiting, WaitKind
@@ -28,7 +27,6 @@ from deployments.worker.flow_runs import FlowRuns
 from flows.durable.pipeline import CANCELLED_BY_US
 from llm.door import Door
 from tests.fixtures.made_runs import claimed
-from tests.fixtures.prefect_server import PrefectServer
 
 FOR_ANNA = Waiting(kind=WaitKind.PERSON, reason="Anna must say yes", about="anna")
 GONE = RunError(code="worker_lost", message="Its workers went away.")
@@ -37,13 +35,6 @@ GONE = RunError(code="worker_lost", message="Its workers went away.")
 @flow(name="straightened")
 async def nothing() -> None:
     """What the flow runs are of; it is never executed."""
-
-
-@pytest.fixture
-async def client(prefect_server: PrefectServer) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: prefect_server.url}):
-        async with get_client() as opened:
-            yield opened
 
 
 @pytest.fixture
