@@ -67,8 +67,8 @@ async def _not_twice(_handler: Any, **_request: Any) -> NoReturn:
 def _leave_unpriced(utils: Any) -> None:
     """Let LiteLLM add nothing to the answers of our calls, see `unlogged`.
 
-    It prices each by its own map first, which takes a quarter of its time for a call; the ledger's prices are
-    those of the file and of the catalogue (`llm.prices`).
+    It prices each by its own map first, a quarter of its time for a call under a profiler; the ledger's
+    prices are those of the file and of the catalogue (`llm.prices`).
     """
     from litellm._internal_context import is_internal_call
 

@@ -66,7 +66,7 @@ def run_chaos(plan: Plan, paced: Callable[[float], Plan] | None = None) -> Outco
         asyncio.run(_make_trouble(stack, load, troubles))
         findings, numbers = audit(stack, load)
         recovery = _recovery(stack, troubles)
-    findings += _too_quiet(plan, troubles, numbers)
+    findings += too_quiet(plan, troubles.confirmed, numbers["by_status"].get("succeeded", 0))
     report = {
         "name": "chaos",
         "seed": plan.seed,
@@ -150,15 +150,16 @@ def _recovery(stack: ChaosStack, troubles: Troubles) -> dict[str, Any]:
     return {how: summary(values) for how, values in sorted(taken.items())}
 
 
-def _too_quiet(plan: Plan, troubles: Troubles, numbers: dict[str, Any]) -> list[Finding]:
-    """Return why the run proves too little: nothing died, or nothing worked."""
+def too_quiet(plan: Plan, confirmed: Counter[str], succeeded: int) -> list[Finding]:
+    """Return why the run proves too little: a kind of trouble never came, nothing died, or nothing worked."""
     wanted = Counter(trouble for _, trouble, _ in plan.timeline())
     quiet = [
-        ("too quiet", f"{troubles.confirmed[trouble]} of {count} times: {trouble}")
+        ("too quiet", f"{confirmed[trouble]} of {count} times: {trouble}")
         for trouble, count in wanted.items()
-        if troubles.confirmed[trouble] < max(1, count // 2)
+        if confirmed[trouble] < max(1, count // 2)
     ]
-    succeeded = numbers["by_status"].get("succeeded", 0)
+    never = sorted(set(plan.deck) - set(wanted))
+    quiet += [("too quiet", f"no time for it at this pace: {trouble}") for trouble in never]
     if succeeded < plan.successes:
         quiet.append(("too quiet", f"{succeeded} runs succeeded, at least {plan.successes} must"))
     return quiet

@@ -54,7 +54,7 @@ class Plan:
         at_once: how many triggers with one key come at the same moment.
         settle_seconds: how long everything may take to end after the last trouble.
         ask_prefect: wait for Prefect's own states too, which are straightened within a minute.
-        pace: how many times slower than on a quick machine; it is in `gap` and `successes` already.
+        pace: how many times slower than on a quick machine; it is in `gap` already.
     """
 
     seed: int
@@ -87,8 +87,8 @@ class Plan:
 def long_form(seed: int, seconds: float, pace: float = 1) -> Plan:
     """Return what `make chaos` does: minutes of everything, with the leases that people have.
 
-    With a larger `pace` there is so many times as long between two troubles, and as much less must succeed:
-    for machines on which what was killed takes longer to start than it then lives.
+    With a larger `pace` there is so many times as long between two troubles, for machines on which what was
+    killed takes longer to start than it then lives. As many runs must succeed at any pace.
     """
     return Plan(
         seed=seed,
@@ -100,7 +100,7 @@ def long_form(seed: int, seconds: float, pace: float = 1) -> Plan:
             *(Worker("batch", "shared"), Worker("batch", "lost")),
         ),
         clients=12,
-        successes=round(seconds * 5 / 12 / pace),
+        successes=round(seconds * 5 / 12),
         ask_prefect=True,
         pace=pace,
     )

@@ -1,8 +1,10 @@
 """The promises of docs/guarantees.md under real kills, and proof that the driver notices a broken one."""
 
+from collections import Counter
+
 import pytest
 
-from tests.chaos.driver import run_chaos
+from tests.chaos.driver import run_chaos, too_quiet
 from tests.chaos.plan import Mutation, long_form, mutated, short_form
 
 pytestmark = pytest.mark.stack
@@ -15,6 +17,17 @@ def test_the_same_seed_makes_the_same_trouble() -> None:
     ]
     assert once != long_form(8, 240).timeline()
     assert {trouble for _, trouble, _ in short_form(1).timeline()} == set(short_form(1).deck)
+
+
+def test_a_pace_that_leaves_a_trouble_out_proves_too_little() -> None:
+    """A slow machine finds a slow pace by itself: it must not come to a run in which nothing is killed."""
+    hurried, slow = long_form(1, 240, pace=5), long_form(1, 240, pace=20)
+    assert slow.successes == hurried.successes == 100
+    for plan, complete in ((hurried, True), (slow, False)):
+        # As if each trouble of the plan had hit.
+        hits = Counter(trouble for _, trouble, _ in plan.timeline())
+        found = too_quiet(plan, hits, plan.successes)
+        assert ([name for name, _ in found] == []) is complete, found
 
 
 @pytest.mark.timeout(1500)
