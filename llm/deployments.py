@@ -5,10 +5,11 @@ from typing import Any
 
 from llm.bounds import Ceiling, rates
 from llm.prices import Price, from_map, per_million
-from llm.providers import ASK_A_FEE, OWN_MACHINE, Cost, Provider, Providers
+from llm.providers import ASK_A_FEE, OPENAI_COMPATIBLE, OWN_MACHINE, Cost, Provider, Providers
+from llm.quiet_litellm import imported
 
 # For servers that want no key: without one, LiteLLM would send them the environment's OPENAI_API_KEY.
-_NO_KEY = "no-key-needed"
+NO_KEY = "no-key-needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class Deployment:
     ceiling: Ceiling
 
 
-def deployment_of(litellm: Any, name: str, providers: Providers) -> Deployment:
+def deployment_of(name: str, providers: Providers) -> Deployment:
     """Return a provider of the file ready to be asked."""
     provider, priced = providers.providers[name], providers.cost_of(name)
-    ours = provider.kind == "openai_compatible"
+    ours = provider.kind == OPENAI_COMPATIBLE
     # A server of one's own may call its model like a famous one: the map's price would be somebody else's.
-    entry = {} if ours else _map_entry(litellm, provider)
+    entry = {} if ours else _map_entry(provider)
     if priced is not None:
         price: Price | None = per_million(
             priced.input_per_million, priced.output_per_million, priced.cached_input_per_million
@@ -68,7 +69,7 @@ def parameters_of(deployment: Deployment, seconds: float) -> dict[str, Any]:
     if provider.base_url is not None:
         parameters["api_base"] = provider.base_url
     if provider.key_name is None and deployment.model.startswith("openai/"):
-        parameters["api_key"] = _NO_KEY
+        parameters["api_key"] = NO_KEY
     if not deployment.tiered:
         # LiteLLM searches its map for 2 ms a call for a model without a price. Ours is in prices.py.
         parameters["input_cost_per_token"] = float(deployment.price.input) if deployment.price else 0.0
@@ -76,8 +77,9 @@ def parameters_of(deployment: Deployment, seconds: float) -> dict[str, Any]:
     return parameters
 
 
-def _map_entry(litellm: Any, provider: Provider) -> dict[str, Any]:
+def _map_entry(provider: Provider) -> dict[str, Any]:
     """Return what LiteLLM's map says of a model; empty when it does not know it."""
+    litellm = imported()
     try:
         info = litellm.get_model_info(provider.model, custom_llm_provider=provider.kind)
     except Exception:  # noqa: BLE001  its class for "not mapped" is no public name
@@ -135,7 +137,10 @@ def _limit(entry: dict[str, Any], name: str) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def unknown_kinds(litellm: Any, providers: Providers) -> list[str]:
+def unknown_kinds(providers: Providers) -> list[str]:
     """Return the enabled deployments whose kind LiteLLM does not know."""
-    kinds = {str(getattr(kind, "value", kind)) for kind in litellm.provider_list} | {"openai_compatible"}
-    return [name for name, provider in providers.enabled().items() if provider.kind not in kinds]
+    told = {name: one.kind for name, one in providers.enabled().items() if one.kind != OPENAI_COMPATIBLE}
+    if not told:
+        return []
+    kinds = {str(getattr(kind, "value", kind)) for kind in imported().provider_list}
+    return [name for name, kind in told.items() if kind not in kinds]

@@ -28,6 +28,8 @@ from runtime.secret_store.store import SecretStore, open_secrets
 if TYPE_CHECKING:
     import dspy
 
+    from llm.connections import Connections
+    from llm.deployments import Deployment
     from llm.health import Health
     from llm.router import RouterBackend
     from llm.semantic.embedding import Embedder
@@ -74,7 +76,8 @@ class Door:
         self._overrides: list[Override] = []
         self.ignored: list[str] = []
         self._router: RouterBackend | None = None
-        self._use(self._read(), None)
+        self._connections: Connections | None = None
+        self._use(*self._read(), None)
 
     @classmethod
     def open(
@@ -90,7 +93,8 @@ class Door:
             secrets: where keys are asked for at each call; as its settings say when not given.
             answers: where answers are kept; without it none is used again.
 
-        With a provider configured this imports LiteLLM, which takes seconds: open it when a process starts.
+        With a provider configured that LiteLLM asks, this imports it, which takes seconds: open it when a
+        process starts.
 
         Raises:
             ConfigurationProblem: each mistake in providers.yaml with its line and its remedy.
@@ -110,7 +114,7 @@ class Door:
             if self._stamp == _stamp(self._path):
                 return False
             try:
-                self._use(await asyncio.to_thread(self._read), self._router)
+                self._use(*await asyncio.to_thread(self._read), self._router)
             except MillraceError as error:
                 self.problem = error.message
                 _log.warning(
@@ -125,28 +129,39 @@ class Door:
         """Let these hold instead of the file's routing; those that cannot are told in `ignored`."""
         if list(overrides) != self._overrides:
             self._overrides = list(overrides)
-            self._use(self.file, self._router)
+            self._use(self.file, self._deployments, self._router)
 
-    def _read(self) -> Providers:
+    def _read(self) -> "tuple[Providers, dict[str, Deployment]]":
+        """Return the file and its deployments; imports whatever asks them."""
         self._stamp = _stamp(self._path)
-        return read_providers(self._path, self._secrets)
+        file = read_providers(self._path, self._secrets)
+        if not file.enabled():
+            return file, {}
+        from llm.asking import ready
 
-    def _use(self, file: Providers, before: "RouterBackend | None") -> None:
+        return file, ready(file, self._path)
+
+    def _use(
+        self, file: Providers, deployments: "dict[str, Deployment]", before: "RouterBackend | None"
+    ) -> None:
         """Answer by this file from now on; what is known of the deployments stays known."""
         providers, ignored = overridden(file, self._overrides)
         chains = {role: providers.chain(role) for role in ROLES}
         router = None
         if providers.enabled():
+            from llm.connections import Connections
             from llm.health import Health
             from llm.router import RouterBackend
 
             health = before.health if before is not None else Health(providers)
-            router = RouterBackend(providers, self._path, self._secrets, health)
+            self._connections = self._connections or Connections()
+            router = RouterBackend(providers, deployments, self._secrets, self._connections, health)
             health.reconfigure(providers)
         for sentence in ignored:
             if sentence not in self.ignored:
                 _log.warning("%s", sentence)
         self.file, self.providers, self.ignored = file, providers, ignored
+        self._deployments = deployments
         self._chains, self._router = chains, router
 
     @cached_property
@@ -266,8 +281,11 @@ class Door:
 
     async def close(self) -> None:
         """Close all connections to providers."""
-        if self._router is not None:
-            await self._router.close()
+        if self._connections is not None:
+            from llm import over_litellm
+
+            await self._connections.close()
+            await over_litellm.close()
 
 
 def checked(path: Path, *, look_for_keys: bool = True) -> Providers:
@@ -279,10 +297,9 @@ def checked(path: Path, *, look_for_keys: bool = True) -> Providers:
     """
     providers = read_providers(path, look_for_keys=look_for_keys)
     if providers.enabled():
-        from llm.health import Health
-        from llm.router import RouterBackend
+        from llm.asking import ready
 
-        RouterBackend(providers, path, open_secrets(), Health(providers))
+        ready(providers, path)
     return providers
 
 

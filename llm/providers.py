@@ -19,10 +19,13 @@ OFFLINE: Final = "offline"
 # Makes vectors of texts instead of answers, so it is never asked by `default`.
 EMBEDDER: Final = "embedder"
 
+# A server of one's own, or a gateway, that speaks OpenAI's chat completions; all other kinds are LiteLLM's.
+OPENAI_COMPATIBLE: Final = "openai_compatible"
+
 # Kinds that work without a key: servers of one's own, and clouds with their own chain of credentials.
 KEYLESS: Final = frozenset(
     {
-        "openai_compatible",
+        OPENAI_COMPATIBLE,
         "ollama",
         "ollama_chat",
         "hosted_vllm",

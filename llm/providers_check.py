@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import yaml
 
-from llm.providers import EMBEDDER, KEYLESS, OFFLINE, Choice, Provider, Providers
+from llm.providers import EMBEDDER, KEYLESS, OFFLINE, OPENAI_COMPATIBLE, Choice, Provider, Providers
 from llm.yaml_places import Problem, line_of, line_of_word
 from runtime.secret_store.store import SecretStore
 
@@ -64,7 +64,7 @@ def _unusable_provider(
     if name == OFFLINE:
         what = "`offline` is the built-in model's name"
         yield Problem(line_of(root, where), what, "choose another name")
-    if provider.kind == "openai_compatible" and provider.base_url is None:
+    if provider.kind == OPENAI_COMPATIBLE and provider.base_url is None:
         remedy = "add a line `base_url: http://...`"
         yield Problem(line_of(root, where), f"`{name}` has no address", remedy)
     if provider.kind not in KEYLESS and provider.key_name is None:

@@ -8,18 +8,18 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from llm.asking import Asker
 from llm.backend import Reply, Vector
 from llm.bounds import most, most_for_text
+from llm.connections import Connections
 from llm.deployments import Deployment
 from llm.errors import ModelRateLimited, ModelUnavailable, RoleDown, elsewhere, sentence
 from llm.health import Health
 from llm.providers import EMBEDDER, OFFLINE, Providers
-from llm.router_errors import cut, from_litellm, worst
+from llm.router_errors import cut, from_provider, worst
 from llm.routing import Hints, Wanted, chain_of, order_of
 from runtime.clock import utcnow
 from runtime.errors import MillraceError
@@ -39,19 +39,24 @@ class RouterBackend:
 
     Args:
         providers: the checked file.
-        path: where it was read, for problems that only LiteLLM can see.
+        deployments: the file's, see `llm.asking.ready`.
         secrets: where the keys are.
+        connections: to servers, for the next backend as well; the caller closes them.
         health: what is known of the deployments; it outlives this backend when the file is changed.
-
-    Raises:
-        ConfigurationProblem: a `kind` is not known to LiteLLM.
     """
 
-    def __init__(self, providers: Providers, path: Path, secrets: SecretStore, health: Health) -> None:
+    def __init__(
+        self,
+        providers: Providers,
+        deployments: dict[str, Deployment],
+        secrets: SecretStore,
+        connections: Connections,
+        health: Health,
+    ) -> None:
         self.providers = providers
+        self.deployments = deployments
         self.health = health
-        self._asker = Asker(providers.policies, secrets)
-        self.deployments = self._asker.deployments(providers, path)
+        self._asker = Asker(providers.policies, secrets, connections)
 
     def most(self, role: str, request: "Request", wanted: Wanted | None = None) -> "Decimal | MillraceError":
         """Return the most that a request can cost at the dearest deployment that its role may ask."""
@@ -91,7 +96,7 @@ class RouterBackend:
                         yield item
             except Exception as exc:  # noqa: BLE001  every foreign error is translated
                 if begun:
-                    error = cut(from_litellm(exc, deployment.name), deployment.name)
+                    error = cut(from_provider(exc, deployment.name), deployment.name)
                     self.health.failed(deployment.name, error)
                     raise error from None
                 turns.failed(deployment, exc)
@@ -128,7 +133,7 @@ class RouterBackend:
             else:
                 reply = await self._asker.whole(deployment, asked)
         except Exception as exc:  # noqa: BLE001  every foreign error is translated
-            self.health.failed(name, from_litellm(exc, name))
+            self.health.failed(name, from_provider(exc, name))
             return False
         self.health.answered(name, reply, (perf_counter() - since) * 1000)
         return True
@@ -146,10 +151,6 @@ class RouterBackend:
         """
         turns = _Turns(self, EMBEDDER, self.providers.chain(EMBEDDER))
         return await self._first(turns, lambda deployment: self._asker.embedded(deployment, text))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._asker.close()
 
     async def _first(self, turns: "_Turns", ask: "Callable[[Deployment], Awaitable[_Answer]]") -> "_Answer":
         """Return the first whole answer; each deployment gives back the place that it had."""
@@ -211,7 +212,7 @@ class _Turns:
 
     def failed(self, deployment: Deployment, exc: Exception) -> None:
         """Remember a failure, or raise it when no other deployment could do better."""
-        error = from_litellm(exc, deployment.name)
+        error = from_provider(exc, deployment.name)
         self._backend.health.failed(deployment.name, error)
         if not elsewhere(error):
             raise error from None

@@ -1,4 +1,4 @@
-"""LiteLLM's exceptions made ours. What a provider wrote is logged at debug, keys masked, and stays there."""
+"""What clients raise made ours. What a provider wrote is logged at debug, keys masked, and stays there."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from llm.keys import without_keys
 from runtime.errors import MillraceError
 
 _log = logging.getLogger(__name__)
+_NOT_FOUND = 404
 
 # In the causes of what LiteLLM raises when the server said 200 and then something unreadable.
 _UNREADABLE = ("JSONDecodeError", "ValidationError", "KeyError", "IndexError")
@@ -19,11 +20,11 @@ _UNREADABLE_WORDS = (
 )
 
 
-def from_litellm(exc: Exception, deployment: str) -> MillraceError:
+def from_provider(exc: Exception, deployment: str) -> MillraceError:
     """Return our error for what a call to one deployment raised.
 
     Args:
-        exc: what LiteLLM or our own timeout raised.
+        exc: what LiteLLM, DSPy's client or our own timeout raised.
         deployment: who was asked.
     """
     if isinstance(exc, MillraceError):
@@ -39,12 +40,16 @@ def from_litellm(exc: Exception, deployment: str) -> MillraceError:
             sentence("the server sent an answer that cannot be read", detail), detail=detail
         )
     from dspy.clients.engines.litellm_errors import to_lm15_error
+    from dspy.lm15 import InvalidRequestError, UnsupportedModelError
 
     if getattr(exc, "body", None) is None and (told := _told_in(str(exc))) is not None:
         vars(exc)["body"] = told
     canonical = to_lm15_error(exc)
     if getattr(canonical, "retry_after", None) is None and hasattr(canonical, "retry_after"):
         canonical.retry_after = _retry_after(exc)
+    if isinstance(canonical, InvalidRequestError) and canonical.status == _NOT_FOUND:
+        # DSPy's client wants to know a code first, and every server has its own; another model may be there.
+        canonical = UnsupportedModelError(status=_NOT_FOUND, provider_code=canonical.provider_code)
     name = type(exc).__name__
     return classify(canonical, deployment) or MillraceError(
         f"{name} at the model door", detail={**detail, "type": name}

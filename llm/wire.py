@@ -5,6 +5,7 @@ LiteLLM made up: it invents a stop for a cut stream, and counts tokens itself wh
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ def arguments(request: "Request", deployment: Deployment, *, streamed: bool) -> 
         asked["max_tokens"] = limit
     if provider.temperature is not None:
         asked.setdefault("temperature", provider.temperature)
+    if "metadata" in asked:
+        # LiteLLM puts objects of its own into it, and the next deployment is asked with the same request.
+        asked["metadata"] = deepcopy(asked["metadata"])
     asked["stream"] = streamed
     if streamed:
         asked["stream_options"] = {"include_usage": True}

@@ -80,7 +80,7 @@ def test_the_map_knows_a_famous_model_and_not_its_namesake():
         "a": Provider(kind="openai", model="gpt-5-mini", key_name="A_KEY"),
         "b": Provider(kind="openai_compatible", model="gpt-5-mini", base_url="http://127.0.0.1:1/v1"),
     }
-    famous, namesake = (deployment_of(litellm, name, Providers(providers=told)) for name in told)
+    famous, namesake = (deployment_of(name, Providers(providers=told)) for name in told)
 
     assert famous.price is not None
     assert "tools" in famous.supports

@@ -33,6 +33,16 @@ INSIDE_THE_STREAM = {
 }
 
 
+# A server of one's own is asked by DSPy's client, and by LiteLLM where it has options of LiteLLM's.
+CLIENTS: dict[str, dict[str, Any]] = {"direct": {}, "litellm": {"options": {"drop_params": True}}}
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a provider has in the file so that this client asks it."""
+    return CLIENTS[request.param]
+
+
 async def said(door: Door, calls: StepCalls, *, streamed: bool) -> list[str]:
     """Ask one question and return the pieces of its answer."""
     engine = door.engine("chat", calls)
@@ -60,6 +70,7 @@ async def test_the_next_deployment_answers_instead(
     server: ModelServer,
     calls: StepCalls,
     ledger: NotebookLedger,
+    client: dict[str, Any],
     fault: str,
     streamed: bool,
 ):
@@ -67,7 +78,7 @@ async def test_the_next_deployment_answers_instead(
         server.behaviour["first"].latency_ms = 30_000
     else:
         server.fail("first", **BEFORE_THE_ANSWER[fault])
-    door = await open_door("first", "second", policies=SOON if fault in {"hang", "late"} else None)
+    door = await open_door("first", "second", policies=SOON if fault in {"hang", "late"} else None, **client)
 
     pieces = await said(door, calls, streamed=streamed)
 
@@ -78,11 +89,11 @@ async def test_the_next_deployment_answers_instead(
 
 @pytest.mark.parametrize("fault", INSIDE_THE_STREAM)
 async def test_a_stream_that_breaks_is_asked_again_by_its_step(
-    open_door: OpenDoor, server: ModelServer, ledger: NotebookLedger, fault: str
+    open_door: OpenDoor, server: ModelServer, ledger: NotebookLedger, client: dict[str, Any], fault: str
 ):
     """Its reader has half an answer, so nobody stands in; the step's next try gets a whole one."""
     server.fail("first", **INSIDE_THE_STREAM[fault])
-    door = await open_door("first", "second", policies=SOON if fault == "silence" else None)
+    door = await open_door("first", "second", policies=SOON if fault == "silence" else None, **client)
 
     with pytest.raises(dspy.LMError) as caught:
         await said(door, StepCalls(ledger, "answer"), streamed=True)
