@@ -10,6 +10,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from database.settings import DatabaseSettings, parse_url
+from database.sqlite_driver import OneVisitSqlite
 
 WRITES = {"millrace_writes": True}
 _CONNECT_SECONDS = 5
@@ -34,6 +35,7 @@ def build_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=settings.database_pool_overflow,
         pool_timeout=settings.database_pool_timeout,
         connect_args=_sqlite_arguments(settings) if is_sqlite else _mariadb_arguments(url, settings),
+        **({"module": OneVisitSqlite()} if is_sqlite else {}),
     )
     _ping_idle(engine)
     if is_sqlite:
