@@ -208,11 +208,18 @@ def counted(database: Database) -> Iterator[Statements]:
     def commit(_connection: Any) -> None:
         found.commits += 1
 
+    def prepared(statements: list[str]) -> None:
+        for statement in statements:
+            note(None, None, statement)
+        found.commits += 1
+
     listening = (("before_cursor_execute", note), ("commit", commit))
     for name, heard in listening:
         sa.event.listen(database.engine.sync_engine, name, heard)
+    database.drivers.listeners.append(prepared)
     try:
         yield found
     finally:
+        database.drivers.listeners.remove(prepared)
         for name, heard in listening:
             sa.event.remove(database.engine.sync_engine, name, heard)

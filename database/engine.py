@@ -18,6 +18,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from database.connections import WRITES, build_engine
 from database.faults import lost_a_race, translated
 from database.joint import Item, Joint, Line, Outcome
+from database.prepared import Drivers
 from database.settings import DatabaseSettings
 
 P = ParamSpec("P")
@@ -75,6 +76,7 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = (
             asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         )
+        self.drivers = Drivers(engine, self._turn)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
@@ -123,7 +125,7 @@ class Database:
         """
         line = self._lines.get(joint)
         if line is None:
-            line = self._lines[joint] = Line(self.write, joint)
+            line = self._lines[joint] = Line(self.write, joint, self.drivers)
         outcome: Outcome = await line.written(item)
         return outcome
 
@@ -140,6 +142,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.drivers.close()
         await self.engine.dispose()
 
     async def _write_once(

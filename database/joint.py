@@ -14,10 +14,14 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from database.patience import AWAY
+from database.prepared import Drivers, Plain
 from runtime.errors import MillraceError, Unavailable
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+# As many as this are each faster by a prepared statement than all in one of SQLAlchemy's transactions.
+FEW = 4
+
 Write = Callable[..., Awaitable[Any]]
 
 # In one transaction at most: what one of them waits for, a lock, all of them wait for.
@@ -32,6 +36,9 @@ class Apart(Exception):
     """A group cannot be written as one: each of it goes alone. Raised by `Joint.many` only."""
 
 
+_Place = tuple[Item, asyncio.Future[Outcome]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Joint(Generic[Item, Outcome]):
     """A kind of write that can be done for many at once.
@@ -40,10 +47,12 @@ class Joint(Generic[Item, Outcome]):
         one: what a write does; it may be repeated.
         many: does the same for several and returns their outcomes in order. When it raises, nothing is
             written and each of them is done by `one`, so a bad one fails nobody but itself.
+        plain: how to do one by prepared statements, if it can be; else it is done by `one`.
     """
 
     one: Callable[[Any, Item], Awaitable[Outcome]]
     many: Callable[[Any, Sequence[Item]], Awaitable[Sequence[Outcome]]]
+    plain: Callable[[Item, Drivers], Plain | None] | None = None
 
 
 class Line(Generic[Item, Outcome]):
@@ -52,10 +61,12 @@ class Line(Generic[Item, Outcome]):
     Args:
         write: `Database.write`.
         joint: what is written.
+        drivers: of the same database, for the plain way of a write.
     """
 
-    def __init__(self, write: Write, joint: Joint[Item, Outcome]) -> None:
+    def __init__(self, write: Write, joint: Joint[Item, Outcome], drivers: Drivers | None = None) -> None:
         self._write = write
+        self._drivers = drivers
         self._joint = joint
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -81,7 +92,7 @@ class Line(Generic[Item, Outcome]):
         if self._impatient is not None:
             self._impatient.cancel()
             self._impatient = None
-        taken: list[tuple[Item, asyncio.Future[Outcome]]] = []
+        taken: list[_Place[Item, Outcome]] = []
         while self._waiting and len(taken) < MOST:
             place = self._waiting.popleft()
             if not place[1].done():
@@ -96,16 +107,33 @@ class Line(Generic[Item, Outcome]):
         if self._waiting:
             self._go()
 
-    async def _carry(self, taken: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
+    async def _carry(self, taken: list[_Place[Item, Outcome]]) -> None:
         try:
-            if len(taken) > 1 and await self._together(taken):
+            left = await self._plainly(taken)
+            if len(left) > 1 and await self._together(left):
                 return
-            await asyncio.gather(*(self._alone(item, outcome) for item, outcome in taken))
+            await asyncio.gather(*(self._alone(item, outcome) for item, outcome in left))
         finally:
             for _, outcome in taken:  # only when this task itself was cancelled: the loop ends
                 outcome.cancel()
 
-    async def _together(self, taken: list[tuple[Item, asyncio.Future[Outcome]]]) -> bool:
+    async def _plainly(self, taken: list[_Place[Item, Outcome]]) -> list[_Place[Item, Outcome]]:
+        """Write a few by prepared statements, and return those that must go the usual way."""
+        drivers, plain = self._drivers, self._joint.plain
+        if drivers is None or plain is None or len(taken) > FEW:
+            return taken
+        ways = [_way(plain, item, drivers) for item, _ in taken]
+        done = await asyncio.gather(*(drivers.wrote(way) for way in ways if way is not None))
+        gone = iter(done)
+        left = []
+        for place, way in zip(taken, ways, strict=True):
+            if way is None or not next(gone):
+                left.append(place)
+            elif not place[1].done():
+                place[1].set_result(way.outcome)
+        return left
+
+    async def _together(self, taken: list[_Place[Item, Outcome]]) -> bool:
         """Write all in one transaction; false when each must go alone."""
         try:
             outcomes = await self._write(self._joint.many, [item for item, _ in taken])
@@ -133,6 +161,13 @@ class Line(Generic[Item, Outcome]):
         else:
             if not waiting.done():
                 waiting.set_result(outcome)
+
+
+def _way(plain: Callable[[Item, Drivers], Plain | None], item: Item, drivers: Drivers) -> Plain | None:
+    try:
+        return plain(item, drivers)
+    except Exception:  # noqa: BLE001  what is wrong with it is said by the usual way
+        return None
 
 
 def _tell(waiting: "asyncio.Future[Any]", error: Exception) -> None:

@@ -164,11 +164,20 @@ async def commit_call(
         Fenced: the attempt is over.
     """
     packed = pack(answer.response)
-    values = {f"new_{name}": value for name, value in answer_values(answer, packed).items()}
     await keep(session, run_id, packed)
+    written = await _finish(session, ended(run_id, attempt, call, answer, packed))
     key = given(key_of(run_id, attempt, call))
-    written = await _finish(session, {**UNANSWERED, **values, **key, "paid": answer.cost_usd or Decimal(0)})
     return await charge(session, key, answer.cost_usd, budgets) if written and budgets else []
+
+
+def ended(
+    run_id: UUID, attempt: int, call: CallRequest, answer: CallAnswer, packed: Packed
+) -> dict[str, Any]:
+    """Return what `ending` writes of an answer; see `commit_call`."""
+    values = {f"new_{name}": value for name, value in answer_values(answer, packed).items()}
+    key = given(key_of(run_id, attempt, call))
+    paid = answer.cost_usd or Decimal(0)
+    return {**UNANSWERED, **values, **key, "paid": paid, "new_finished_at": utcnow()}
 
 
 async def fail_call(
@@ -307,7 +316,7 @@ def key_of(run_id: UUID, attempt: int, call: CallRequest) -> dict[str, Any]:
 
 async def _finish(session: WriteSession, values: dict[str, Any]) -> bool:
     """End a call; return whether that is news."""
-    values = {**values, "new_finished_at": utcnow()}
+    values = {"new_finished_at": utcnow(), **values}
     changed = 0
     for statement in ending(sqlite_=is_sqlite(session)):
         result = await session.execute(statement, values)

@@ -21,13 +21,24 @@ from database.journal.calls import (
     answer_values,
     begun,
     commit_call,
+    ended,
     fail_call,
     key_of,
     replayed,
     reserve_call,
     stay,
 )
-from database.journal.ledger import endings, given, numbered, paid_by, payments, reservation
+from database.journal.ledger import (
+    ending,
+    endings,
+    first_reservation,
+    given,
+    numbered,
+    paid_by,
+    payments,
+    reservation,
+)
+from database.prepared import Drivers, Plain
 from database.spending.charges import charge
 from database.spending.reservations import Within, set_aside, set_aside_together
 from database.statements import AnyRow, changed_rows, is_sqlite
@@ -79,6 +90,20 @@ async def _reserve(session: WriteSession, asked: Asked) -> CallAnswer | None:
     return await reserve_call(session, asked.run_id, asked.attempt, asked.call, asked.within, asked.at)
 
 
+def _reserve_plainly(asked: Asked, drivers: Drivers) -> Plain | None:
+    """Return how to start a call whose request is small, and which no budget counts."""
+    within = asked.within
+    if within is not None and within.budgets:
+        return None
+    beginning = begun(asked.run_id, asked.attempt, asked.call, within, asked.at)
+    if beginning.request.root is not None:
+        return None
+    subjects = beginning.values["subjects"]
+    named = {f"subject_{place}": subject for place, subject in enumerate(subjects)}
+    statement = drivers.prepared(first_reservation(len(subjects)))
+    return Plain([(statement, numbered(beginning.values, 0) | named)], None)
+
+
 async def _reserve_all(session: WriteSession, asked: Sequence[Asked]) -> list[CallAnswer | None]:
     mine = _by_key(asked)
     counted = {(one.run_id, one.attempt) for one in asked if one.within is not None and one.within.budgets}
@@ -115,6 +140,15 @@ async def _commit(session: WriteSession, answered: Answered) -> list[Budget]:
     return await commit_call(
         session, answered.run_id, answered.attempt, answered.call, answered.answer, answered.budgets
     )
+
+
+def _commit_plainly(answered: Answered, drivers: Drivers) -> Plain | None:
+    """Return how to end a call whose answer is small, and which no budget counts."""
+    packed = pack(answered.answer.response)
+    if answered.budgets or packed.root is not None:
+        return None
+    values = ended(answered.run_id, answered.attempt, answered.call, answered.answer, packed)
+    return Plain([(drivers.prepared(each), values) for each in ending(sqlite_=drivers.sqlite)], [])
 
 
 async def _commit_all(session: WriteSession, answered: Sequence[Answered]) -> list[list[Budget]]:
@@ -164,8 +198,8 @@ async def _fail_all(session: WriteSession, failed: Sequence[Failed]) -> list[Non
     return [None] * len(failed)
 
 
-RESERVING = Joint(_reserve, _reserve_all)
-COMMITTING = Joint(_commit, _commit_all)
+RESERVING = Joint(_reserve, _reserve_all, _reserve_plainly)
+COMMITTING = Joint(_commit, _commit_all, _commit_plainly)
 FAILING = Joint(_fail, _fail_all)
 
 _Call = TypeVar("_Call", Asked, Answered)

@@ -57,6 +57,22 @@ def reservation(*, sqlite_: bool, calls: int = 1) -> sa.Insert:
 
 
 @cache
+def first_reservation(subjects: int) -> sa.Insert:
+    """Return the plain statement that inserts a call behind the fence, where no budget counts it.
+
+    Its parameters are those of `numbered` for each column in `_RESERVED`, and `subject_0` and so on, one for
+    each subject. A call that is there already breaks its key.
+    """
+    row = sa.select(*(_at(0, name).label(name) for name in _RESERVED))
+    row = row.where(_fence(_at(0, "run_id"), _at(0, "attempt")), _leased())
+    if subjects:
+        kind = BUDGETS.c.subject.type
+        ids = [sa.bindparam(f"subject_{place}", type_=kind) for place in range(subjects)]
+        row = row.where(~sa.exists().where(BUDGETS.c.owner == RUNS.c.owner, BUDGETS.c.subject.in_(ids)))
+    return sa.insert(CALLS).from_select(_RESERVED, row, include_defaults=False)
+
+
+@cache
 def ending(*, sqlite_: bool) -> tuple[sa.Update, ...]:
     """Return the statements that end a call and add its cost to the run; each must match a row.
 
