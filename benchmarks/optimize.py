@@ -1,10 +1,10 @@
 """Plain DSPy beside the durable optimizer: `python -m benchmarks.optimize [--quick]`.
 
 Random search over bootstrapped demos of the shipped example program, against a loopback endpoint that takes
-50 ms for every answer. The peer is DSPy as it comes: its own HTTP client, its cache off. Beside it is DSPy on
-LiteLLM, by which we ask every provider: it shows how much of the difference that is. Ours is the step of the
-pipeline `optimize` with its real ledger on SQLite and MariaDB. Then the plain one and ours are killed at half
-of their calls and started again: what was answered before and is asked once more is repeated.
+50 ms for every answer. The peer is DSPy as it comes: its own HTTP client, its cache off; beside it is DSPy on
+LiteLLM. Ours is the step of the pipeline `optimize` with its real ledger on SQLite and MariaDB. Then the
+plain one and ours are killed at half of their calls and started again: what was answered before and is asked
+once more is repeated.
 """
 
 import json

@@ -10,7 +10,6 @@ Look the call up, reserve it, make it, write it down. What becomes of the ledger
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,7 +20,7 @@ from llm.backend import Backend, Reply
 from llm.crossing import awaited_on, streamed_from
 from llm.errors import StreamCut, carried, translate
 from llm.fingerprint import fingerprint, meaning
-from llm.ledger import StepCalls
+from llm.ledger import StepCalls, to_the_end
 from llm.masked_stream import MaskedStream
 from llm.replay import events_of, recorded, restored, without_secrets
 from llm.routing import Hints, Wanted, hints_for
@@ -29,6 +28,8 @@ from llm.stopping import Stop
 from runtime.masking import masked
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from dspy._vendor.lm15.types import StreamEvent
     from dspy.lm15 import Request, Response
 
@@ -188,6 +189,7 @@ class AsyncEngine:
     async def _reserve(self, call: CallRequest | None) -> CallAnswer | None:
         if self.calls is None or call is None:
             return None
+        await self.calls.written()
         answer = await self.calls.ledger.reserve(call)
         if answer is not None:
             self.calls.deployments.add(answer.deployment)
@@ -211,7 +213,7 @@ class AsyncEngine:
             saved_usd=None if hit is None else hit.saved_usd,
         )
         self.calls.deployments.add(reply.deployment)
-        await to_the_end(self.calls.ledger.commit(call, answer))
+        await self.calls.commit(call, answer)
 
     async def _failed(self, call: CallRequest | None, exc: Exception, since: float) -> "MillraceError":
         """Journal a failure and return it as ours.
@@ -229,16 +231,6 @@ class AsyncEngine:
             except Exception as lost:  # noqa: BLE001  the model's error is the one that tells
                 _log.warning("a failed call could not be journaled: %s", type(lost).__name__)
         return error
-
-
-async def to_the_end(write: Coroutine[Any, Any, None]) -> None:
-    """Await a journal entry even when the caller is cancelled meanwhile: the answer was paid for."""
-    writing = asyncio.ensure_future(write)
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait({writing}, timeout=10)
-        raise
 
 
 def _milliseconds(since: float) -> float:

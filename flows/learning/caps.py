@@ -25,7 +25,10 @@ class Stopped(BaseException):
 
 
 class Interrupted(BaseException):
-    """A call failed that an optimizer would count as a wrong answer, and go on: its error ends the try."""
+    """The error that ends a try where an optimizer would count a wrong answer and go on.
+
+    A call has failed that may succeed later, or an answer could not be written.
+    """
 
     def __init__(self, error: MillraceError) -> None:
         super().__init__(error.code)
@@ -115,7 +118,10 @@ class Guarded:
     async def commit(self, call: CallRequest, answer: CallAnswer) -> None:
         """Write the answer, and count what it did cost."""
         self.caps.settle(self.open.pop((call.step, call.fingerprint, call.n), Decimal(0)), answer.cost_usd)
-        await self.ledger.commit(call, answer)
+        try:
+            await self.ledger.commit(call, answer)
+        except MillraceError as error:
+            raise (Interrupted(error) if self.caps.hard else error) from None
 
     async def fail(self, call: CallRequest, error: MillraceError, latency_ms: float) -> None:
         """Write the failure; it cost nothing that anybody knows of."""

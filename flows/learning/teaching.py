@@ -104,11 +104,15 @@ async def taught(  # noqa: PLR0913  an optimizer needs all of it
                 raise cut.error from None
 
     try:
-        found = await asyncio.to_thread(work)
-    except asyncio.CancelledError:
-        # The thread hears of it at its next call.
-        caps.reached = caps.reached or "cancelled"
-        raise
+        async with calls.written_behind():
+            try:
+                found = await asyncio.to_thread(work)
+            except asyncio.CancelledError:
+                # The thread hears of it at its next call.
+                caps.reached = caps.reached or "cancelled"
+                raise
+    except Interrupted as cut:  # the last answer could not be written
+        raise cut.error from None
     if found is not None:
         signature = signature_of(lesson.program)
         found = checked_state(without_strangers(found, signature), signature)

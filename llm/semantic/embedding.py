@@ -12,10 +12,9 @@ from time import perf_counter
 
 from contracts.calls import EMBEDDING, CallAnswer, CallRequest
 from llm.backend import Embedding, Vector
-from llm.engine import to_the_end
 from llm.errors import translate
 from llm.fingerprint import fingerprint
-from llm.ledger import StepCalls
+from llm.ledger import StepCalls, to_the_end
 from llm.providers import EMBEDDER
 from runtime.masking import masked
 

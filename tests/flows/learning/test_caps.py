@@ -108,3 +108,19 @@ async def test_a_failure_that_may_heal_ends_the_try_of_an_optimizer():
         await calls.ledger.fail(request(0), Unavailable("away"), 1.0)
     await calls.ledger.fail(request(0), MillraceError("no", code="unparsable_answer"), 1.0)
     assert notes.statuses == ["failed"]
+
+
+async def test_an_answer_that_cannot_be_written_ends_the_try_of_an_optimizer():
+    """It would go on with an answer that the next try does not get."""
+
+    class Away(NotebookLedger):
+        async def commit(self, call: CallRequest, answer: CallAnswer) -> None:
+            del call, answer
+            raise Unavailable("away", code="database_timeout")
+
+    for hard, raised in ((True, Interrupted), (False, Unavailable)):
+        calls = StepCalls(Away(), "s")
+        Caps(hard=hard).guard(calls)
+        await calls.ledger.reserve(request(0))
+        with pytest.raises(raised):
+            await calls.ledger.commit(request(0), answer("0.3"))
