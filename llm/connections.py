@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from dspy._vendor.lm15.transports import AsyncTransportResponse, TransportRequest
 
+# Shorter than servers keep them (uvicorn: 5 s). One that is closed just as a request goes out costs a try.
+KEPT_SECONDS = 4.0
 # From here on aiohttp wants a body that it can send in pieces.
 _LARGE = 2**20
 
@@ -94,7 +96,7 @@ class Connections:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS),
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

@@ -9,6 +9,7 @@ from httpx2 import AsyncClient
 from contracts.calls import CallRequest
 from contracts.runs import EventKind, Origin
 from contracts.webhooks import Delivery
+from database.clock import now
 from database.engine import Database
 from database.journal.calls import commit_call, reserve_call
 from database.queue.events import append_events
@@ -246,5 +247,5 @@ async def test_a_webhook_that_nobody_took_has_failed_with_its_log(client: AsyncC
 
 
 async def make_due(store: Database) -> None:
-    change = sa.update(HOOKS).where(HOOKS.c.next_try_at.is_not(None)).values(next_try_at=utcnow())
+    change = sa.update(HOOKS).where(HOOKS.c.next_try_at.is_not(None)).values(next_try_at=now())
     await store.write(lambda session: session.execute(change))

@@ -11,12 +11,12 @@ from pydantic import SecretStr, ValidationError
 
 from contracts.runs import RunOptions, RunStatus
 from contracts.webhooks import WebhookStatus
+from database.clock import now
 from database.queue.leases import claim_runs, finish_run
 from database.queue.runs import request_cancel
 from database.queue.webhooks import webhook_of
 from database.tables import WebhookRow, core
 from deployments.worker.webhooks import Webhooks, WebhookSettings, signed_headers
-from runtime.clock import utcnow
 from runtime.outbound import is_public
 from tests.fixtures.made_runs import accepted
 
@@ -68,7 +68,7 @@ async def webhook(database, run):
 
 
 async def make_due(database):
-    change = sa.update(HOOKS).where(HOOKS.c.next_try_at.is_not(None)).values(next_try_at=utcnow())
+    change = sa.update(HOOKS).where(HOOKS.c.next_try_at.is_not(None)).values(next_try_at=now())
     await database.write(lambda session: session.execute(change))
 
 
