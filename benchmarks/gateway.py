@@ -4,8 +4,9 @@ All ask one loopback endpoint that answers at once, in blocks that take turns: o
 what a call takes, then 50 in flight for how many there are in a second.
 Ours has the ledger on MariaDB and its breaker, limits and routing on the way. Like is compared with like: the
 door asked with messages (what `/v1/chat/completions` does) with the Router's `acompletion`, a DSPy program
-on the door with one on the Router. On a busy machine look at `cpu_ms`, the processor time of this process per
-call, and at the statements and commits per call.
+on the door with one on the Router. A server at an address is asked by DSPy's client; beside it the door
+over LiteLLM, by which it asks all others. On a busy machine look at `cpu_ms`, the processor time of this
+process per call, and at the statements and commits per call.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 AT_ONCE = 50
 # What a worker has (WORKER_THREADS): DSPy hops through the default executor several times a call.
 THREADS = 64
+OVER_LITELLM = "analyst"
 
 
 def measure(options: Options, report: Report) -> None:
@@ -34,7 +36,7 @@ def measure(options: Options, report: Report) -> None:
     with ExitStack() as held:
         kept = held.enter_context(children())
         url = start_endpoint(kept)
-        providers = write_providers(kept.folder, url)
+        providers = write_providers(kept.folder, url, over_litellm=OVER_LITELLM)
         kinds = measurable(options.databases, report)
         addresses = {kind: held.enter_context(results_database(kind, kept)) for kind in kinds}
         asyncio.run(_compare(options, report, url, providers, addresses))
@@ -64,6 +66,9 @@ async def _compare(
         kind: [
             await ways.messages_on_ledger(f"door_on_{kind}", door, database, AT_ONCE),
             await ways.predict_on_ledger(f"predict_on_door_on_{kind}", door, database, AT_ONCE),
+            await ways.messages_on_ledger(
+                f"door_over_litellm_on_{kind}", door, database, AT_ONCE, OVER_LITELLM
+            ),
         ]
         for kind, database in databases.items()
     }
@@ -98,7 +103,7 @@ async def _compare(
             f" p50 {crowd['p50']:6.0f} p95 {crowd['p95']:6.0f} ms  {speed:4.0f}/s"
             f"  cpu {each_cpu:4.1f} ms"
         )
-    for kind, (way, _) in ours.items():
+    for kind, (way, *_) in ours.items():
         with ways.counted(databases[kind]) as found:
             await _block(way, calls, at_once=AT_ONCE)
         written = {"statements": found.ledger / calls, "commits": found.commits / calls}
@@ -112,6 +117,7 @@ async def _compare(
     }
     pairs = {
         "router": ("door_on_mariadb", "router"),
+        "router_over_litellm": ("door_over_litellm_on_mariadb", "router"),
         "dspy_on_router": ("predict_on_door_on_mariadb", "predict_on_router"),
         # Beside what converts nothing, all that a DSPy program costs on top.
         "router_by_dspy": ("predict_on_door_on_mariadb", "router"),

@@ -20,8 +20,19 @@ providers:
     base_url: {url}
     max_tokens: 100
     cost: {{input_per_million: {price}, output_per_million: {price}}}
-routing:
+{over_litellm}routing:
   default: [{model}]
+"""
+# The same, asked over LiteLLM: it has an option of LiteLLM's.
+OVER_LITELLM = """\
+  over-litellm:
+    kind: openai_compatible
+    model: {model}
+    base_url: {url}
+    max_tokens: 100
+    cost: {{input_per_million: {price}, output_per_million: {price}}}
+    roles: [{role}]
+    options: {{drop_params: true}}
 """
 
 
@@ -40,9 +51,11 @@ def start_endpoint(children: Children, latency_ms: float = 0.0) -> str:
     return url
 
 
-def write_providers(folder: Path, url: str) -> Path:
-    """Write a providers.yaml whose only deployment is the endpoint."""
+def write_providers(folder: Path, url: str, over_litellm: str | None = None) -> Path:
+    """Write a providers.yaml that leads to the endpoint; the role `over_litellm` asks it over LiteLLM."""
     path = folder / "providers.yaml"
-    text = PROVIDERS.format(model=MODEL, url=url, price=PRICE_PER_MILLION)
+    told = {"model": MODEL, "url": url, "price": PRICE_PER_MILLION}
+    other = "" if over_litellm is None else OVER_LITELLM.format(**told, role=over_litellm)
+    text = PROVIDERS.format(**told, over_litellm=other)
     path.write_text(text, encoding="utf-8")
     return path

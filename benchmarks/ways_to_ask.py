@@ -138,12 +138,14 @@ async def predict_on_ledger(
     return Way(name, ours=True, ask=predicting(lambda: next(lms)), settle=events.close)
 
 
-async def messages_on_ledger(name: str, door: Door, database: Database, runs: int = 1) -> Way:
+async def messages_on_ledger(
+    name: str, door: Door, database: Database, runs: int = 1, role: str = ROLE
+) -> Way:
     """Return our door asked with messages and with the ledger, as `flows/completion.py` asks it."""
     program = dspy.Predict("question -> answer")
     adapter = dspy.ChatAdapter()
     events, under_way = await _under_way(database, door, runs)
-    engines = cycle([door.engine(ROLE, StepCalls(Journal(run), "bench#1")) for run in under_way])
+    engines = cycle([door.engine(role, StepCalls(Journal(run), "bench#1")) for run in under_way])
 
     async def ask() -> None:
         messages = adapter.format(program.signature, [], {"question": question()})
