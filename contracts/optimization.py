@@ -144,6 +144,7 @@ class Work(BaseModel):
     name: str = Field(description="An optimizer, or `measuring`: base and candidates on the splits.")
     calls: int
     usd: Decimal | None = Field(description="None while no call of a role in it has a known price.")
+    least_usd: Decimal = Field(Decimal(0), description="Of those of its calls whose price is known.")
     seconds: float | None = Field(description="None while a role in it has made no call.")
 
 
@@ -160,7 +161,9 @@ class OptimizationEstimate(BaseModel):
     needed_calls: int = Field(
         description="The least `cap_calls`: optimizers have equal shares, so the one that needs most decides."
     )
-    needed_usd: Decimal | None = Field(description="The least `cap_usd`.")
+    needed_usd: Decimal | None = Field(
+        description="The least `cap_usd`; of the calls whose price is known, none while no price is."
+    )
 
 
 class OptimizerReport(BaseModel):
@@ -198,7 +201,9 @@ class OptimizeResult(BaseModel):
     stopped: Literal["usd", "calls", "minutes"] | None = Field(
         None, description="The cap that ended the measuring: the best so far is kept without its proof."
     )
-    gate_run_id: UUID | None = Field(None, description="The run of the gate; none when nothing was better.")
+    gate_run_id: UUID | None = Field(
+        None, description="The run of the gate; none when nothing was better, or it answers a share already."
+    )
     recommendation_id: UUID | None = Field(
         None, description="What the gate will say about it, as soon as it has compared."
     )

@@ -73,7 +73,7 @@ def refuse_few(params: OptimizeParams, counts: dict[Split, int]) -> None:
     """Do nothing when there are examples enough for every optimizer and for the proof.
 
     Raises:
-        BadInput: `too_few_examples`.
+        BadInput: `too_few_examples`; or `too_few_metric_calls`, GEPA would look at the base only.
     """
     needed = max(
         (choice.batch if isinstance(choice, Simba) else FEWEST_TRAIN, choice.name)
@@ -90,6 +90,16 @@ def refuse_few(params: OptimizeParams, counts: dict[Split, int]) -> None:
                 f" are needed {why}. Import more, or give feedback with corrections (each split gets its"
                 " share by the inputs' hash), or choose smaller settings.",
                 "too_few_examples",
+            )
+    validation = min(counts[Split.VALIDATION], params.most_validation)
+    for choice in params.optimizers:
+        # The base is measured on all of them first, then each instruction on a minibatch, before and after.
+        if isinstance(choice, Gepa) and choice.metric_calls < (least := validation + 2 * choice.minibatch):
+            raise BadInput(
+                f"gepa needs {least} metric_calls to try one instruction with {validation} examples in the"
+                f" split `validation`, and {choice.metric_calls} are given. Raise them, or lower"
+                " `most_validation`.",
+                "too_few_metric_calls",
             )
 
 

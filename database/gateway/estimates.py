@@ -75,17 +75,18 @@ async def estimated_optimization(
     share = len(parts)
     sums, times = [part.usd for part in (*parts, last)], [part.seconds for part in (*parts, last)]
     usd, seconds = [one for one in sums if one is not None], [one for one in times if one is not None]
+    priced = len(usd) == len(sums)
+    least = share * max(part.least_usd for part in parts) + last.least_usd
     # The last of each is the measuring, and the optimizers before it run at the same time.
-    needed_usd = share * max(usd[:-1]) + usd[-1] if len(usd) == len(sums) else None
     slowest = round(max(seconds[:-1]) + seconds[-1], 1) if len(seconds) == len(times) else None
     return OptimizationEstimate(
         examples={Split.TRAIN: train, Split.VALIDATION: validation, Split.TEST: counts[Split.TEST]},
         parts=[*parts, last],
         calls=sum(part.calls for part in (*parts, last)),
-        usd=sum(usd, Decimal(0)) if len(usd) == len(sums) else None,
+        usd=sum(usd, Decimal(0)) if priced else None,
         seconds=slowest,
         needed_calls=share * max(part.calls for part in parts) + last.calls,
-        needed_usd=needed_usd,
+        needed_usd=least if priced or least else None,
     )
 
 
@@ -171,6 +172,7 @@ def work_of(name: str, needs: Needs, program: ProgramDetail, metric: str, usual:
         name=name,
         calls=needs.calls(predictors, metric),
         usd=round(usd, 10) if priced else None,
+        least_usd=round(usd, 10),
         seconds=round(seconds, 1) if timed else None,
     )
 

@@ -44,6 +44,15 @@ def test_the_optimizer_that_needs_most_decides():
         refuse_few(asked({"name": "labeled"}, SIMBA), counts(15, 1, 1))
 
 
+def test_gepa_is_refused_when_its_calls_would_only_measure_the_base():
+    gepa = {"name": "gepa", "metric_calls": 20, "minibatch": 3}
+    with pytest.raises(BadInput, match="gepa needs 21 metric_calls") as caught:
+        refuse_few(asked(gepa), counts(40, 15, 1))
+    assert caught.value.code == "too_few_metric_calls"
+    refuse_few(asked(gepa), counts(40, 14, 1))
+    refuse_few(asked(gepa, most_validation=14), counts(40, 15, 1))
+
+
 def test_a_judge_and_a_reflector_are_counted_beside_the_program():
     (mipro,) = asked({"name": "mipro", "trials": 8}).optimizers
     needs = needs_of(mipro, 40, 10, 8)
