@@ -70,21 +70,35 @@ def checked_example(example: NewExample, program: ProgramDetail) -> NewExample:
 
 def misfit(example: NewExample, program: ProgramDetail) -> str | None:
     """Return why a program cannot learn from an example, none when it can."""
-    missing = [name for name, needed in program.inputs.items() if needed and name not in example.inputs]
-    if missing:
+    return _misfit_inputs(example, program) or _misfit_expected(example, program)
+
+
+def _misfit_inputs(example: NewExample, program: ProgramDetail) -> str | None:
+    needed = [name for name, needed in program.inputs.items() if needed]
+    if missing := [name for name in needed if name not in example.inputs]:
         return f"the input {', '.join(missing)} is missing"
+    if empty := [name for name in needed if _nothing(example.inputs[name])]:
+        return f"the input {', '.join(empty)} is empty"
     if strange := sorted(set(example.inputs) - set(program.inputs)):
         return f"{program.name} has no input {', '.join(strange)}; it has {', '.join(program.inputs)}"
+    return None
+
+
+def _misfit_expected(example: NewExample, program: ProgramDetail) -> str | None:
     if strange := sorted(set(example.expected) - set(program.expects)):
         return f"{program.name} gives no {', '.join(strange)}; it gives {', '.join(program.expects)}"
     if not example.expected:
         return f"what is expected is missing: {', '.join(program.expects)}"
     for name, value in example.expected.items():
         allowed = _allowed(program, name)
-        if value is None or (allowed and value not in allowed):
+        if _nothing(value) or (allowed and value not in allowed):
             told = f"one of {', '.join(map(str, allowed))}" if allowed else "a value"
             return f"{name} must be {told}, not {json.dumps(value, ensure_ascii=False)[:60]}"
     return None
+
+
+def _nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _allowed(program: ProgramDetail, name: str) -> list[Any]:

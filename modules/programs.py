@@ -4,13 +4,13 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_type_hints
 
 import dspy
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from contracts.chat import Author
 from contracts.program_states import checked_state, fingerprint_of
 from contracts.programs import FieldShape, ProgramKind, Signature, State
 from modules.analysis import FindInPart, MergeNotes, WriteReport
@@ -92,7 +92,7 @@ def state_of(program: Program) -> State:
     for predictor in state.values():
         for noise in ("lm", "traces", "train"):
             predictor.pop(noise, None)
-    plain: State = json.loads(json.dumps(state, default=_as_json))
+    plain: State = json.loads(json.dumps(state, default=as_json))
     return plain
 
 
@@ -125,30 +125,42 @@ def call_inputs(kind: Kind, inputs: dict[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: `bad_examples`, an input is of another type.
     """
-    types = get_type_hints(type(kind.build()).think)
+    types = _types(kind)
     return {name: _taken(kind.name, name, value, types.get(name)) for name, value in inputs.items()}
 
 
 def answered(kind: Kind, prediction: dspy.Prediction) -> dict[str, Any]:
     """Return of a prediction what examples tell, as JSON."""
     plain: dict[str, Any] = json.loads(
-        json.dumps({name: prediction[name] for name in kind.expects}, default=_as_json)
+        json.dumps({name: prediction[name] for name in kind.expects}, default=as_json)
     )
     return plain
 
 
+@cache
+def _types(kind: Kind) -> dict[str, Any]:
+    """Return the types of what a program takes; a conversation is stored as what was said by whom."""
+    types = get_type_hints(type(kind.build()).think)
+    return {**types, "history": list[Utterance] | None} if "history" in types else types
+
+
 def _taken(program: str, name: str, value: Any, annotation: Any) -> Any:
-    if name == "history" and isinstance(value, list):
-        return history_of([Utterance(Author(one["author"]), str(one["content"])) for one in value])
-    if annotation in {None, str} or value is None:
+    if annotation is None or value is None:
         return value
     try:
-        return TypeAdapter(annotation).validate_python(value)
+        typed = _adapter(annotation).validate_python(value)
     except (PydanticSchemaGenerationError, PydanticUserError):
         return value
     except ValidationError as error:
-        why = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        why = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
         raise BadInput(f"The input {name} is none that {program} takes: {why}.", "bad_examples") from None
+    return history_of(typed) if name == "history" else typed
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
 
 
 def _shape(signature: type[dspy.Signature]) -> list[FieldShape]:
@@ -176,5 +188,6 @@ def _type(annotation: Any) -> Any:
         return repr(annotation)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """Return what JSON does not know as it should stand there: the `default` of `json.dumps`."""
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)

@@ -13,7 +13,7 @@ from database.learning.programs import get_program, get_version, version_by_id
 from database.patience import outlast
 from flows.durable.run import Run
 from llm.routing import Wanted
-from modules.programs import build
+from modules.programs import PROGRAMS, Kind, build, call_inputs
 from runtime.errors import BadInput
 
 TOLD = 5
@@ -34,7 +34,7 @@ async def examples_of(run: Run, program: str) -> Material:
         BadInput: `bad_examples`: some were stored for other code, and do not fit what the program takes now.
     """
     found = await run.read(all_examples, run.owner, program)
-    refuse_misfits(await run.read(get_program, run.owner, program), found)
+    await asyncio.to_thread(refuse_misfits, await run.read(get_program, run.owner, program), found)
     doubles = {one.example_id for one in await asyncio.to_thread(near_duplicates, found)}
     material = Material()
     for split in Split:
@@ -72,7 +72,8 @@ def refuse_misfits(program: ProgramDetail, examples: list[Example]) -> None:
     Raises:
         BadInput: `bad_examples`, naming the first of them.
     """
-    problems = [(one.id, problem) for one in examples if (problem := misfit(one, program))]
+    kind = PROGRAMS[program.name]
+    problems = [(one.id, why) for one in examples if (why := misfit(one, program) or untaken(kind, one))]
     if problems:
         told = "; ".join(f"{example}: {problem}" for example, problem in problems[:TOLD])
         more = f"; and {len(problems) - TOLD} more" if len(problems) > TOLD else ""
@@ -81,6 +82,15 @@ def refuse_misfits(program: ProgramDetail, examples: list[Example]) -> None:
             " anew.",
             "bad_examples",
         )
+
+
+def untaken(kind: Kind, example: Example) -> str | None:
+    """Return which input of an example is of a type that a program does not take; none when it takes all."""
+    try:
+        call_inputs(kind, example.inputs)
+    except BadInput as error:
+        return error.message.removesuffix(".")
+    return None
 
 
 def measured_with(run: Run, deployment: str | None) -> Wanted | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.settings import FlowSettings
 from modules.metrics import Metric, exact, f1
+from modules.programs import as_json
 from runtime.errors import BadInput, MillraceError
 
 JUDGED = frozenset({"semantic_f1", "judge"})
@@ -75,4 +76,4 @@ def as_text(fields: dict[str, Any]) -> str:
     """Return fields as a judge reads them: a single text as it is, everything else with its names."""
     if len(fields) == 1 and isinstance(value := next(iter(fields.values())), str):
         return value
-    return json.dumps(fields, ensure_ascii=False, indent=1)
+    return json.dumps(fields, ensure_ascii=False, indent=1, default=as_json)

@@ -20,9 +20,11 @@ from flows.learning.metrics import JUDGED, as_text, metric_named, scored
 from flows.learning.optimizers import ERRORS, Lesson, compiled
 from flows.learning.quiet import quieten
 from flows.learning.watching import Trial, Watch, watch_batches
+from llm.errors import translate
 from llm.routing import Wanted
 from modules.judging import BothOrders, SemanticF1
 from modules.programs import PROGRAMS, Kind, answered, call_inputs, signature_of, state_of, with_state
+from runtime.errors import MillraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,16 @@ def metric_for(choice: Optimizer, kind: Kind, metric: str, judge: Any, watch: Wa
         del trace, pred_name, pred_trace
         expected = {name: example[name] for name in kind.expects if name in example}
         given = answered(kind, prediction)
-        if metric in JUDGED:
-            found = _judged(metric, as_text(dict(example.inputs())), given, expected, judge)
-        else:
-            found = scored(metric_named(metric), metric, expected, given)
+        try:
+            if metric in JUDGED:
+                found = _judged(metric, as_text(dict(example.inputs())), given, expected, judge)
+            else:
+                found = scored(metric_named(metric), metric, expected, given)
+        except Exception as cause:
+            # An answer that cannot be scored counts as wrong; a fault of ours would make all of them wrong.
+            if (error := translate(cause)).code == MillraceError.code:
+                raise Interrupted(error) from cause
+            raise
         if choice.name != "gepa":
             return found
         right = found >= 1

@@ -81,16 +81,21 @@ def test_every_bad_line_is_named_and_nothing_is_taken():
             '{"inputs": {"message": NaN}, "expected": {"label": "billing"}}',
             '{"message": "x"}',
             "[]",
+            '{"inputs": {"message": null}, "expected": {"label": "billing"}}',
+            '{"inputs": {"message": " "}, "expected": {"label": "billing"}}',
+            '{"inputs": {"message": "x"}, "expected": {"label": ""}}',
         ]
     )
     with pytest.raises(BadInput, match="Nothing was stored") as caught:
         read(content)
     told = {one["field"]: one["message"] for one in caught.value.detail["errors"]}
-    assert set(told) == {f"line {number}" for number in range(2, 11)}
+    assert set(told) == {f"line {number}" for number in range(2, 14)}
     assert told["line 3"] == 'label must be one of billing, shipping, not "weather"'
     assert told["line 4"] == "the input message is missing"
     assert "has no input mood" in told["line 5"]
     assert told["line 6"] == "what is expected is missing: label"
+    assert told["line 11"] == told["line 12"] == "the input message is empty"
+    assert told["line 13"] == 'label must be one of billing, shipping, not ""'
 
 
 def test_csv_is_read_by_its_header():

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.budgets import BudgetPeriod, BudgetScope
+from contracts.calls import CallAnswer, CallRequest
 from contracts.evaluation import EvaluationParams
 from contracts.examples import ExampleOrigin, NewExample, Split
-from contracts.optimization import BootstrapRandomSearch, Labeled, OptimizeParams
+from contracts.optimization import BootstrapRandomSearch, Labeled, Mipro, OptimizeParams
 from database.engine import Database
-from database.journal.calls import list_calls
+from database.journal.calls import commit_call, list_calls, reserve_call
 from database.learning.evaluations import get_evaluation, list_results
 from database.learning.examples import Lineage, import_examples, put_example
 from database.queue.leases import claim_runs
@@ -24,7 +25,7 @@ from flows.evaluation import evaluation
 from flows.optimize import optimize
 from llm.quiet_litellm import NOISE
 from runtime.errors import BadInput
-from tests.fixtures.made_runs import accepted
+from tests.fixtures.made_runs import accepted, claimed
 from tests.fixtures.model_server import ModelServer
 from tests.fixtures.optimizing import PROVIDERS
 from tests.fixtures.pipelines_in_process import engine_of, running
@@ -64,7 +65,7 @@ async def given(run: Run, *splits: Split, most: int = 60) -> None:
 
 async def refused(run: Run, server: PrefectServer, **params: Any) -> BadInput:
     """Start an optimization that must not come to a single call."""
-    asked = OptimizeParams(program=NAME, optimizers=[Labeled()], **params)
+    asked = OptimizeParams(**{"program": NAME, "optimizers": [Labeled()], **params})
     with engine_of(server), pytest.raises(BadInput) as caught:
         await optimize(asked)
     assert (await run.read(list_calls, "local", run.id)).items == []
@@ -80,6 +81,50 @@ async def test_an_example_that_lacks_a_field_is_named(run: Run, prefect_server: 
     error = await refused(run, prefect_server)
     assert error.code == "bad_examples"
     assert f"{stored.id}: the input message is missing" in error.message
+
+
+@pytest.mark.parametrize(
+    ("program", "inputs", "told"),
+    [
+        (NAME, {"message": {"a": 1}}, "The input message is none that support.sort takes"),
+        (
+            "chat.direct",
+            {"message": "x", "history": [{"content": "hi"}]},
+            "chat.direct takes: 0.author: Field",
+        ),
+        ("chat.direct", {"message": "x", "history": [{"author": "me", "content": "hi"}]}, "0.author: Input"),
+        ("analysis.report", {"question": "x", "notes": "text"}, "The input notes is none"),
+    ],
+    ids=["message", "no author", "unknown author", "notes"],
+)
+async def test_an_example_of_another_type_is_named(
+    run: Run, prefect_server: PrefectServer, program: str, inputs: dict[str, Any], told: str
+) -> None:
+    """Else those that fit would be paid for, and it would count as a wrong answer."""
+    await given(run, *Split)
+    expected = {"label": "shipping"} if program == NAME else {"answer": "x"}
+    if program == "analysis.report":
+        expected = {"report": {"answer": "x"}}
+    odd = NewExample(inputs=inputs, expected=expected)
+    stored, _ = await run.database.write(put_example, "local", program, odd, Lineage(ExampleOrigin.IMPORT))
+    error = await refused(run, prefect_server, program=program)
+    assert error.code == "bad_examples"
+    assert f"{stored.id}: The input" in error.message
+    assert told in error.message
+
+
+async def test_a_cap_below_what_is_surely_needed_is_refused_before_all_prices_are_known(
+    run: Run, prefect_server: PrefectServer
+) -> None:
+    """No call was ever made of the role `reflector`, which proposes instructions."""
+    await given(run, *Split)
+    before = await claimed(run.database)
+    call = CallRequest("sort#1", 0, "f" * 64, "model", "analyst", {})
+    await run.database.write(reserve_call, before.id, 1, call)
+    answer = CallAnswer({}, "d", "m", 1, 1, Decimal("0.01"), 125.0)
+    await run.database.write(commit_call, before.id, 1, call, answer, [])
+    error = await refused(run, prefect_server, optimizers=[Mipro()], cap_usd=Decimal("0.5"))
+    assert (error.code, "needs cap_usd of" in error.message) == ("budget_below_estimate", True)
 
 
 async def test_a_metric_that_raises_on_any_example_is_told(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import dspy
 import pytest
 
 from contracts.examples import Example, Split
@@ -75,8 +76,6 @@ async def learn(choice: Optimizer, ledger: NotebookLedger, calls: int | None = N
 
 async def accuracy(run: Run, state: dict | None, examples: Sequence[Example] = TEST) -> float:
     """The share of examples that a state sorts right."""
-    import dspy
-
     program = build(NAME) if state is None else with_state(build(NAME), state)
     right = 0
     with dspy.context(lm=run.door.lm("analyst"), disable_history=True, trace=None):
@@ -208,6 +207,47 @@ async def test_programs_that_take_more_than_texts_learn_from_stored_examples():
         demos = found.state["write"]["demos"]
         assert demos
         assert demos[-1]["notes"][0]["claim"] == "A lease lasts 15 s."
+
+
+def talk(number: int) -> Example:
+    """A message of a conversation as feedback on a chat makes it an example."""
+    said = [{"author": "user", "content": "What is a lease?"}, {"author": "assistant", "content": "A claim."}]
+    inputs = {"message": f"How long does lease {number} last?", "context": "It lasts 15 s.", "history": said}
+    return TRAIN[0].model_copy(
+        update={"inputs": inputs, "expected": {"answer": "It lasts 15 s."}, "program": "chat.direct"}
+    )
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Labeled(demos=2),
+        Bootstrap(bootstrapped=2, labeled=2),
+        BootstrapRandomSearch(candidates=1, bootstrapped=1, labeled=2),
+        Mipro(candidates=2, trials=2, bootstrapped=1, labeled=1),
+        Gepa(metric_calls=12),
+        Simba(batch=4, candidates=2, steps=1),
+        Copro(breadth=2, depth=1),
+    ],
+    ids=lambda choice: choice.name,
+)
+async def test_a_judge_scores_chats_with_a_history_inside_every_optimizer(run: Run, choice: Optimizer):
+    """And what it makes answers a chat that has one."""
+    examples, ledger = [talk(number) for number in range(8)], NotebookLedger()
+    with recorded_under(StepCalls(ledger, "improve")):
+        found = await taught(
+            *(choice, "chat.direct", state_of(build("chat.direct")), examples[:5], examples[5:]),
+            metric="semantic_f1",
+            caps=Caps(hard=True),
+            seed=0,
+            threads=2,
+        )
+    assert found.state is not None
+    judged = sum(row.call.role == "judge" for row in ledger.rows.values())
+    assert (judged > 0) == (choice.name != "labeled")
+    learned, kind = with_state(build("chat.direct"), found.state), PROGRAMS["chat.direct"]
+    with dspy.context(lm=run.door.lm("chat"), disable_history=True, trace=None):
+        assert (await learned.acall(**call_inputs(kind, talk(9).inputs))).answer
 
 
 def test_inputs_of_another_type_are_refused_by_name():
