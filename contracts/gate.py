@@ -191,7 +191,9 @@ class GateResult(BaseModel):
     active: int
     outcome: Outcome
     reason: str
-    recommendation_id: UUID | None = Field(description="None when the policy refuses without a look.")
+    recommendation_id: UUID | None = Field(
+        description="None when nothing was compared: the policy refuses, or it was turned down before."
+    )
     confidence: Confidence | None = None
     benefit: Interval | None = None
     models: list[str] = Field(default_factory=list)

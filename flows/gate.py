@@ -17,6 +17,7 @@ from database.learning.gate_estimates import estimated_gate
 from database.learning.policies import get_policy
 from database.learning.recommendations import recommendation_of_run
 from database.learning.recorded import Recorded, RecordedCase, recorded_cases
+from database.learning.turned_down import turned_down
 from flows.durable.pipeline import pipeline
 from flows.durable.run import current_run
 from flows.durable.steps import step
@@ -40,11 +41,12 @@ STILL_TRUE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is compared, and under which rules."""
+    """What is compared; `refusal` says why not."""
 
     candidate: Version
     active: Version
     policy: ProgramPolicy
+    refusal: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ async def gate(params: GateParams) -> GateResult:
     made = await run.read(recommendation_of_run, run.owner, run.id)
     if made is None:
         sides = await prepare(params)
-        if sides.policy.mode is PolicyMode.REFUSE:
-            return refused_unseen(sides)
+        if sides.refusal is not None:
+            return refused_unseen(sides, sides.refusal)
         cases = await collect(params, sides, await recorded_runs(params))
         caps = Caps(usd=params.cap_usd)
         test = await on_test(params, sides, cases, caps)
@@ -93,7 +95,13 @@ async def prepare(params: GateParams) -> Sides:
     active = await version_of(run, params.program, None)
     if active.id == candidate.id:
         raise Conflict(f"Version {candidate.version} is the active one already.", "nothing_to_compare")
-    return Sides(candidate, active, await run.read(get_policy, run.owner, params.program))
+    policy, refusal = await run.read(get_policy, run.owner, params.program), None
+    if policy.mode is PolicyMode.REFUSE:
+        refusal = f"The policy of {params.program} is to refuse; nothing was compared."
+    elif params.origin_run_id is not None:
+        # A run that finds the same again every night must not ask, or begin, the same again every night.
+        refusal = await run.read(turned_down, run.owner, candidate, active)
+    return Sides(candidate, active, policy, refusal)
 
 
 async def recorded_runs(params: GateParams) -> Recorded:
@@ -135,7 +143,9 @@ async def measured_lately(params: GateParams, sides: Sides, examples: set[UUID])
     found = await run.read(compared_lately, run.owner, *both, params.metric, since)
     if found is None:
         return None
-    return found.id if set(await run.read(results_of, found.id, sides.candidate.id)) == examples else None
+    # One that stopped at its cap has them for one version only, or for some of them.
+    known = [set(await run.read(results_of, found.id, version_id)) for version_id in both]
+    return found.id if all(one == examples for one in known) else None
 
 
 async def on_test(params: GateParams, sides: Sides, cases: Cases, caps: Caps) -> OnTest:
@@ -200,13 +210,13 @@ async def on_replay(params: GateParams, sides: Sides, cases: Cases, caps: Caps) 
     )
 
 
-def refused_unseen(sides: Sides) -> GateResult:
-    """Return the result where the policy refuses without a look: nothing was spent."""
+def refused_unseen(sides: Sides, reason: str) -> GateResult:
+    """Return the result where nothing was compared, and nothing spent."""
     return GateResult(
         program=sides.candidate.program,
         candidate=sides.candidate.version,
         active=sides.active.version,
         outcome="refused",
-        reason=f"The policy of {sides.candidate.program} is to refuse; nothing was compared.",
+        reason=reason,
         recommendation_id=None,
     )

@@ -189,6 +189,12 @@ async def step_costs(
     return {step: (cost, float(latency or 0)) for step, cost, latency in await session.execute(query)}
 
 
+async def finished_calls(session: ReadSession, run_id: UUID) -> int:
+    """Return how many calls of a run have succeeded."""
+    query = sa.select(sa.func.count()).where(_CALLS.c.run_id == run_id)
+    return (await session.scalar(query.where(_CALLS.c.status == CallStatus.SUCCEEDED))) or 0
+
+
 def _place(cursor: str) -> tuple[float, UUID, UUID]:
     score, example, version = decode_cursor(cursor, parts=3)
     try:

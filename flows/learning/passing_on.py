@@ -25,9 +25,9 @@ async def pass_on(
         cap_usd: of the gate's own calls.
 
     Returns:
-        `gate_run_id` and `recommendation_id`; nothing for a version that is active.
+        `gate_run_id` and `recommendation_id`; nothing for a version that answers already, if only a share.
     """
-    if version.status is VersionStatus.ACTIVE:
+    if version.status in {VersionStatus.ACTIVE, VersionStatus.CANARY}:
         return {}
     asked = GateParams(
         program=version.program,

@@ -11,6 +11,7 @@ from contracts.optimization import OptimizeParams, Optimizer, OptimizeResult, Op
 from contracts.program_states import content_hash
 from contracts.programs import State, Version, VersionOrigin
 from database.engine import WriteSession
+from database.learning.evaluations import finished_calls
 from database.learning.lineage import made_with
 from database.learning.programs import NewVersion, add_version
 from flows.durable.run import current_run
@@ -182,12 +183,14 @@ async def outcomes(
 
 
 async def left_of(plan: Plan, found: list[Taught | MillraceError]) -> Caps:
-    """Return what the optimizers leave of the run's caps; of one that failed, the ledger knows the price."""
+    """Return what the optimizers leave of the run's caps; what one that failed took, the ledger knows."""
     made = sum(one.calls for one in found if isinstance(one, Taught))
     spent = sum((one.usd for one in found if isinstance(one, Taught)), Decimal(0))
     if any(isinstance(one, MillraceError) for one in found):
-        paid = await paid_by_step(current_run())
+        run = current_run()
+        paid = await paid_by_step(run)
         spent = sum((usd or Decimal(0) for usd, _ in paid.values()), Decimal(0))
+        made = await run.read(finished_calls, run.id)
     whole = plan.whole
     return Caps(usd=whole.usd, calls=whole.calls, until=whole.until, made=made, spent=spent)
 

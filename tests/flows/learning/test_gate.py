@@ -1,185 +1,36 @@
 """The gate on the example program: what is better asks or begins, what is not is refused."""
 
-import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from contracts.approvals import ApprovalStatus, Decision
-from contracts.calls import CallAnswer, CallRequest
-from contracts.examples import NewExample, NewFeedback
+from contracts.examples import NewFeedback
 from contracts.gate import GateParams, GateResult
-from contracts.pipelines import GATE
 from contracts.program_policies import PolicyMode, ProgramPolicy
-from contracts.programs import Version, VersionOrigin
-from contracts.recommendations import Recommendation
-from contracts.runs import Origin, RunStatus
-from database.engine import Database
-from database.journal.calls import commit_call, list_calls, reserve_call
-from database.learning.examples import all_examples, import_examples
+from contracts.programs import VersionOrigin
+from database.learning.examples import all_examples
 from database.learning.feedback import give_run_feedback
 from database.learning.policies import set_policy
 from database.learning.programs import NewVersion, add_version, get_version
-from database.learning.recommendations import get_recommendation, list_recommendations
 from database.learning.replayed import list_replayed
-from database.learning.serving import pin_versions, promote
-from database.people.audit import Doer
+from database.learning.serving import promote
 from database.queue.approvals import decide, get_approval, list_approvals
-from database.queue.leases import claim_runs, finish_run
-from database.queue.parking import park_run
-from database.queue.runs import accept_run
-from flows.durable.event_log import EventLog
-from flows.durable.parking import Parked
-from flows.durable.run import Run, enter_run
-from flows.durable.versions import Versions
-from flows.gate import gate
+from flows.durable.run import Run
 from flows.learning.recommending import see_through
-from llm.door import Door
-from modules.programs import build, signature_of, state_of
+from modules.programs import build, signature_of
 from runtime.errors import BadInput, Conflict, MillraceError, NotAllowed
 from runtime.personal import masked
 from tests.fixtures.deciders import decider
-from tests.fixtures.prefect_server import PrefectServer
-from tests.fixtures.project_files import ROOT
+from tests.fixtures.gate_stage import ADA, AUTO, NAME, SHIPPED, Stage
 
 pytestmark = [
     pytest.mark.timeout(300),
     # Prefect closes the sockets of its event client late, in a thread of its own.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-NAME = "support.sort"
-ADA = Doer("ada", "local")
-FREE = Decimal(0)
-SHIPPED = [
-    NewExample.model_validate_json(line)
-    for line in (ROOT / "modules/examples/support_messages.jsonl").read_text().splitlines()
-]
-# On the offline model an answer takes some milliseconds, more of them with demos: no test of bounds.
-AUTO = ProgramPolicy(mode=PolicyMode.AUTO_LOW_RISK, most_latency_increase=100)
-
-
-@dataclass
-class Stage:
-    """A program with a poor version 1, which answers, and a better version 2."""
-
-    database: Database
-    door: Door
-    server: PrefectServer
-    poor: Version
-    better: Version
-    opened: list[EventLog] = field(default_factory=list)
-
-    async def attempt(self) -> Run:
-        """Claim the run of the gate that can be claimed, as a worker does."""
-        (claim,) = await self.database.write(
-            claim_runs, pool="batch", worker="worker-1", limit=1, lease_seconds=600
-        )
-        log, versions = EventLog(self.database), Versions(self.database)
-        self.opened.append(log)
-        run = Run(claim.id, claim.attempt, "local", "gate", self.database, self.door, log, versions)
-        enter_run(run)
-        return run
-
-    async def gated(self, version: int, started_by: str | None = None, **params: Any) -> GateResult | Run:
-        """Run the gate in Prefect's engine: its result, or the run when it waits for a decision."""
-        asked = GateParams(program=NAME, version=version, **params)
-        await self.database.write(
-            accept_run,
-            pipeline=GATE.name,
-            pool=GATE.pool,
-            params=asked.model_dump(mode="json"),
-            owner="local",
-            origin=Origin.API,
-            started_by=started_by,
-        )
-        return await self.gone_on(asked)
-
-    async def gone_on(self, asked: GateParams) -> GateResult | Run:
-        """Let the gate begin, or go on after a wait."""
-        run = await self.attempt()
-        with temporary_settings({PREFECT_API_URL: self.server.url, PREFECT_LOGGING_TO_API_ENABLED: False}):
-            try:
-                found: GateResult = await gate(asked)
-            except Parked as parked:
-                await self.database.write(park_run, run.id, run.attempt, parked.waiting, parked.until)
-                return run
-        return found
-
-    async def recommendation(self) -> Recommendation:
-        """Return the newest recommendation."""
-        async with self.database.read() as session:
-            page = await list_recommendations(session, "local", limit=1)
-            return await get_recommendation(session, "local", page.items[0].id)
-
-    async def calls(self, run_id: UUID) -> int:
-        """Return how many model calls a run has made."""
-        async with self.database.read() as session:
-            return len((await list_calls(session, "local", run_id, limit=200)).items)
-
-    async def recorded(
-        self, message: str, label: str, version: Version | None = None, price: Decimal = FREE
-    ) -> UUID:
-        """Write a run that answered a message, of which the program thinks in a version."""
-        run, _ = await self.database.write(
-            accept_run,
-            pipeline="classify",
-            pool="interactive",
-            params={"message": message},
-            owner="local",
-            origin=Origin.API,
-        )
-        (claim,) = await self.database.write(
-            claim_runs, pool="interactive", worker="worker-1", limit=1, lease_seconds=600
-        )
-        for step, role in (("sort#1", "analyst"), ("check#1", "judge")):
-            call = CallRequest(step, 0, "f" * 64, "model", role, {})
-            await self.database.write(reserve_call, run.id, claim.attempt, call)
-            answer = CallAnswer({}, "d", "m", 1, 1, price, 125.0)
-            await self.database.write(commit_call, run.id, claim.attempt, call, answer, [])
-        pinned = (version or self.poor).id
-        await self.database.write(pin_versions, run.id, {NAME: pinned})
-        result = {"label": label, "program_version": 1, "models": ["offline"]}
-        await self.database.write(finish_run, run.id, claim.attempt, RunStatus.SUCCEEDED, result)
-        return run.id
-
-
-@pytest.fixture
-async def stage(database: Database, prefect_server: PrefectServer) -> AsyncIterator[Stage]:
-    door = Door.open()
-    await Versions(database).register()
-    await database.write(import_examples, "local", NAME, SHIPPED)
-    plain = state_of(build(NAME))
-    signature = signature_of(build(NAME))
-    poor, _ = await database.write(
-        add_version, "local", NAME, NewVersion(plain, signature, VersionOrigin.SOURCE)
-    )
-    await database.write(promote, "local", NAME, poor.version, by="ada", reason="first")
-    taught = json.loads(json.dumps(plain))
-    taught["sort"]["demos"] = await demos(database, 12)
-    better, _ = await database.write(
-        add_version, "local", NAME, NewVersion(taught, signature, VersionOrigin.IMPORT, parent_id=poor.id)
-    )
-    made = Stage(database, door, prefect_server, poor, better)
-    yield made
-    for log in made.opened:
-        await log.close()
-    await door.close()
-
-
-async def demos(database: Database, number: int) -> list[dict[str, Any]]:
-    """Return demos of the training split, the labels in turn."""
-    async with database.read() as session:
-        known = [one for one in await all_examples(session, "local", NAME) if one.split == "train"]
-    by_label: dict[str, list[dict[str, Any]]] = {}
-    for one in known:
-        by_label.setdefault(one.expected["label"], []).append({**one.inputs, **one.expected})
-    turns = [group[i] for i in range(10) for group in by_label.values() if i < len(group)]
-    return turns[:number]
 
 
 async def test_a_better_candidate_asks_and_begins_when_somebody_approves_it(stage: Stage):
@@ -301,14 +152,6 @@ async def test_nobody_is_asked_about_what_was_superseded_before_the_question_was
     async with stage.database.read() as session:
         questions = (await list_approvals(session, "local", run_id=waiting.id)).items
     assert [one.status for one in questions] == [ApprovalStatus.WITHDRAWN]
-
-
-async def test_a_measurement_of_today_is_not_paid_twice(stage: Stage):
-    first = await stage.gated(2)
-    second = await stage.gated(2)
-    assert isinstance(first, Run)
-    assert isinstance(second, Run)
-    assert (await stage.calls(first.id) > 20, await stage.calls(second.id)) == (True, 0)
 
 
 async def test_recorded_runs_are_answered_anew_in_lanes_kept_apart(stage: Stage):
