@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from flows.settings import FlowSettings
@@ -30,10 +31,9 @@ def metric_named(name: str) -> Metric:
             f"The metric {name} is not allowed: METRICS_FROM names {', '.join(allowed) or 'no package'}.",
             "unknown_metric",
         )
-    try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError):
-        raise BadInput(f"There is no metric {name} in this worker.", "unknown_metric") from None
+    found = getattr(_imported(module, name), function, None)
+    if found is None:
+        raise _not_there(name)
     return found  # type: ignore[no-any-return]
 
 
@@ -70,6 +70,28 @@ def tried(name: str, expected: Sequence[dict[str, Any]]) -> None:
         except MillraceError as error:
             told = f"{error.message} It was tried on what an example expects, against itself."
             raise BadInput(told, error.code) from error
+
+
+def _imported(module: str, name: str) -> ModuleType:
+    """Return the module of a metric, whatever somebody else's code does when it is imported.
+
+    Raises:
+        BadInput: `unknown_metric`. The error's own text is not told: it may hold anything.
+    """
+    try:
+        return import_module(module)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a script may even leave when it is imported
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise _not_there(name) from None
+        raise BadInput(
+            f"The metric {name} cannot be loaded: importing {module} ended with {type(error).__name__}."
+            " Import it by hand in the worker's environment, and mend what is told there.",
+            "unknown_metric",
+        ) from None
+
+
+def _not_there(name: str) -> BadInput:
+    return BadInput(f"There is no metric {name} in this worker.", "unknown_metric")
 
 
 def as_text(fields: dict[str, Any]) -> str:
