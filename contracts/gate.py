@@ -50,6 +50,8 @@ class NotReplayed(StrEnum):
     NONE_RECORDED = "none_recorded"
     # Its inputs, or a part of them, are examples that the candidate may have learned from.
     LEARNED_FROM = "learned_from"
+    # An agent answered: its instructions are no part of the program, so the answer says nothing about it.
+    OF_AN_AGENT = "of_an_agent"
     # What it read is not there any more, or not all of it.
     SOURCES_GONE = "sources_gone"
     # It is a run of so many calls that with it the comparison would take more than `most_replays` allows.

@@ -161,12 +161,17 @@ async def lesson_of(session: ReadSession, owner: str, run: Run) -> Lesson | None
     """
     if run.pipeline not in LESSONS or run.status != RunStatus.SUCCEEDED or run.result is None:
         return None
-    if run.pipeline == CHAT_TURN.name and run.agent_version is not None:
+    if of_an_agent(run):
         return None
     mine = sa.select(_MESSAGES.c.id).where(_MESSAGES.c.run_id == run.id, _MESSAGES.c.author == Author.USER)
     asked = (await session.execute(mine)).scalar_one_or_none()
     history = await history_before(session, owner, asked, HISTORY_MESSAGES) if asked else []
     return LESSONS[run.pipeline](run.params, run.result, history)
+
+
+def of_an_agent(run: Run) -> bool:
+    """Return whether a run answered with the instructions of an agent."""
+    return run.pipeline == CHAT_TURN.name and run.agent_version is not None
 
 
 def _answering(message: Message) -> UUID:

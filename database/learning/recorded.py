@@ -19,7 +19,7 @@ from contracts.runs import CallStatus, Run, RunError, RunStatus
 from contracts.severity import Spread
 from database.engine import ReadSession, WriteSession
 from database.learning.examples import all_examples
-from database.learning.feedback import GOOD, lesson_of
+from database.learning.feedback import GOOD, lesson_of, of_an_agent
 from database.learning.serving import active_version
 from database.queue.runs import RUN_COLUMNS, as_run
 from database.tables import CallRow, FeedbackRow, ReplayedAnswerRow, RunProgramRow, RunRow, core
@@ -127,6 +127,7 @@ async def recorded_cases(session: ReadSession, owner: str, program: str, most: i
         mine = lesson if lesson is not None and lesson.program == program else None
         asked = _asked(run, mine)
         if asked is None:
+            left[NotReplayed.OF_AN_AGENT] += of_an_agent(run) and _thought_with(run, program)
             continue
         inputs, digest, said = asked
         # Examples are stored masked, by a function that only the API knows: the run that one came from tells.
@@ -151,7 +152,8 @@ async def recorded_cases(session: ReadSession, owner: str, program: str, most: i
             )
         if len(cases) == most:
             break
-    return Recorded(list(cases.values()), dict(left) if rows else {NotReplayed.NONE_RECORDED: 0})
+    told = {why: runs for why, runs in left.items() if runs}
+    return Recorded(list(cases.values()), told if cases or told else {NotReplayed.NONE_RECORDED: 0})
 
 
 async def spread_of(session: ReadSession, owner: str, program: str) -> Spread:
@@ -199,6 +201,12 @@ def _asked(run: Run, lesson: Lesson | None) -> tuple[dict[str, Any], str, dict[s
         whole = WHOLE_RUNS[run.pipeline](run.params, run.result)
         return whole.inputs, input_hash({"pipeline": run.pipeline, **run.params}), whole.said
     return None if lesson is None else (lesson.inputs, input_hash(lesson.inputs), lesson.said)
+
+
+def _thought_with(run: Run, program: str) -> bool:
+    """Return whether a run's parameters chose the program: a fork to another mode is bound to both modes'."""
+    pipeline = PIPELINES[run.pipeline]
+    return program in pipeline.programs_of(pipeline.params.model_validate(run.params))
 
 
 async def _changed_beside(
