@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,15 +46,40 @@ def _compared(name: str, old: Any, new: Any, fields: list[str]) -> PredictorDiff
         if was != now:
             texts[fields[number] if number < len(fields) else str(number)] = TextChange(before=was, after=now)
     said = TextChange(before=old["signature"]["instructions"], after=new["signature"]["instructions"])
+    added, kept_now = _apart(new["demos"], old["demos"])
+    removed, kept_then = _apart(old["demos"], new["demos"])
     had, has = [_key(demo) for demo in old["demos"]], [_key(demo) for demo in new["demos"]]
     return PredictorDiff(
         predictor=name,
         instructions=said if said.before != said.after else None,
         fields=texts,
-        demos_added=[demo for demo, key in zip(new["demos"], has, strict=True) if key not in had],
-        demos_removed=[demo for demo, key in zip(old["demos"], had, strict=True) if key not in has],
-        demos_kept=sum(key in had for key in has),
+        demos_added=added,
+        demos_removed=removed,
+        demos_kept=len(kept_now),
+        # Of one that stands there twice and once, either place may be the one that was kept.
+        demos_reordered=not (_runs_through(kept_now, had) or _runs_through(kept_then, has)),
     )
+
+
+def _apart(
+    demos: list[dict[str, Any]], others: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the demos that the others lack, or have fewer times, and the keys of those that both have."""
+    left = Counter(_key(demo) for demo in others)
+    alone, both = [], []
+    for demo in demos:
+        key = _key(demo)
+        if left[key]:
+            left[key] -= 1
+            both.append(key)
+        else:
+            alone.append(demo)
+    return alone, both
+
+
+def _runs_through(some: list[str], all_of_them: list[str]) -> bool:
+    rest = iter(all_of_them)
+    return all(key in rest for key in some)
 
 
 def _texts(predictor: Any) -> list[str]:
@@ -61,7 +87,7 @@ def _texts(predictor: Any) -> list[str]:
 
 
 def _differs(one: PredictorDiff) -> bool:
-    return bool(one.instructions or one.fields or one.demos_added or one.demos_removed)
+    return bool(one.instructions or one.fields or one.demos_added or one.demos_removed or one.demos_reordered)
 
 
 def _key(demo: dict[str, Any]) -> str:
@@ -86,9 +112,11 @@ def _lines(
             yield from (f"  - {text.before}", f"  + {text.after}")
         if one.demos_added or one.demos_removed:
             counted = f"{len(one.demos_added)} added, {len(one.demos_removed)} removed, {one.demos_kept} kept"
-            yield f"{one.predictor}: demos, {counted}"
+            yield f"{one.predictor}: demos, {counted}{' in another order' if one.demos_reordered else ''}"
             yield from (f"  - {_shown(demo)}" for demo in one.demos_removed)
             yield from (f"  + {_shown(demo)}" for demo in one.demos_added)
+        elif one.demos_reordered:
+            yield f"{one.predictor}: the same demos in another order"
 
 
 def _shown(demo: dict[str, Any]) -> str:

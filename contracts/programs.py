@@ -178,9 +178,12 @@ class PredictorDiff(BaseModel):
     fields: dict[str, TextChange] = Field(
         default_factory=dict, description="By field: its text (prefix and description) where it differs."
     )
-    demos_added: list[dict[str, Any]] = Field(default_factory=list)
+    demos_added: list[dict[str, Any]] = Field(
+        default_factory=list, description="One that stands there once more is among them."
+    )
     demos_removed: list[dict[str, Any]] = Field(default_factory=list)
     demos_kept: int = 0
+    demos_reordered: bool = Field(False, description="Those that were kept stand in another order.")
 
 
 class VersionDiff(BaseModel):

@@ -146,6 +146,51 @@ def test_a_diff_reads_like_one():
     assert {"  -Be brief.", "  +Be exact.", "  + message: Double charge | label: billing"} <= set(lines)
 
 
+LATE, PAID, BENT = ("Late parcel", "shipping"), ("Paid twice", "billing"), ("Bent box", "shipping")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ([LATE, PAID], [PAID, LATE], ["sort: the same demos in another order"]),
+        (
+            [LATE, PAID],
+            [LATE, LATE, PAID],
+            ["sort: demos, 1 added, 0 removed, 2 kept", "  + message: Late parcel | label: shipping"],
+        ),
+        (
+            [LATE, PAID, LATE],
+            [PAID, LATE],
+            ["sort: demos, 0 added, 1 removed, 2 kept", "  - message: Late parcel | label: shipping"],
+        ),
+        (
+            [LATE, PAID],
+            [PAID, BENT, LATE],
+            [
+                "sort: demos, 1 added, 0 removed, 2 kept in another order",
+                "  + message: Bent box | label: shipping",
+            ],
+        ),
+    ],
+)
+def test_demos_in_another_order_or_number_are_not_the_same(before, after, told):
+    """Their hashes differ, a model reads them otherwise, and the diff said that they say the same."""
+    old, new = state("Sort it.", *before), state("Sort it.", *after)
+    found = diff(unstored(1, old), unstored(2, new))
+    assert found.same is (content_hash(old) == content_hash(new)) is False
+    assert found.text.splitlines()[1:] == told
+
+
+@given(*(st.lists(st.sampled_from([LATE, PAID, BENT]), max_size=6) for _ in range(2)))
+def test_a_diff_is_empty_when_the_contents_are_the_same_and_only_then(before, after):
+    old, new = state("Sort it.", *before), state("Sort it.", *after)
+    found = diff(unstored(1, old), unstored(2, new))
+    assert found.same is (content_hash(old) == content_hash(new))
+    for one in found.predictors:
+        assert len(before) == one.demos_kept + len(one.demos_removed)
+        assert len(after) == one.demos_kept + len(one.demos_added)
+
+
 def test_a_version_differs_in_nothing_from_itself():
     found = diff(unstored(3, GOOD), unstored(3, copy.deepcopy(GOOD)))
     assert (found.same, found.predictors, found.deployment) == (True, [], None)
