@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from contracts.demo_values import misfit
 from contracts.programs import FieldShape, ProgramFile, Signature, State
 from runtime.errors import BadInput, Conflict
 
 MAX_STATE_CHARS = 2_000_000
-# What DSPy itself adds to the fields of a demo: whether an optimizer made it.
+# What DSPy itself adds to the fields of a demo: whether an optimizer made it, true or false.
 DEMO_MARKS = frozenset({"augmented"})
 
 
@@ -150,6 +151,15 @@ def _misfits(name: str, predictor: _PredictorState, fields: list[FieldShape]) ->
             problems.append(f"{name}.demos.{number}: the program has no field {', '.join(strange)}")
         if fields and not set(demo) & known:
             problems.append(f"{name}.demos.{number}: none of the program's fields is in it")
+        problems += [
+            f"{name}.demos.{number}.{mark}: must be true or false"
+            for mark in sorted(DEMO_MARKS - known & set(demo))
+            if not isinstance(demo[mark], bool)
+        ]
+        values = (
+            misfit(demo.get(field.name), field, f"{name}.demos.{number}.{field.name}") for field in fields
+        )
+        problems += [problem for problem in values if problem]
     return problems
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.demo_values import fits
 from contracts.pollination import OfferKind
 from contracts.program_states import DEMO_MARKS
 from contracts.programs import FieldShape, Signature, State
@@ -78,13 +79,16 @@ def _learned(mine: dict[str, Any], shipped: dict[str, Any], theirs: dict[str, An
 def _fitting(
     demos: list[dict[str, Any]], fields: list[FieldShape], known: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the demos as another predictor has them: all of its outputs, and at least one of its inputs."""
+    """Return the demos as another predictor has them: all of its outputs, and at least one of its inputs.
+
+    An input of the same name may be of another type there; such a demo is left out.
+    """
     inputs = {field.name for field in fields if field.side == "input"}
     outputs = {field.name for field in fields if field.side == "output"}
     found = []
     for demo in demos:
         cut = {name: value for name, value in demo.items() if name in inputs | outputs | DEMO_MARKS}
-        if outputs <= set(cut) and set(cut) & inputs and cut not in known:
+        if outputs <= set(cut) and set(cut) & inputs and cut not in known and fits(cut, fields):
             found.append(cut)
     return found[: max(MOST_DEMOS - len(known), 0)]
 

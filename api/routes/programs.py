@@ -12,7 +12,7 @@ from api.paging import NEXT_CURSOR, Cursor, Limit
 from api.resources import ResourcesNow
 from contracts.people import Scope
 from contracts.program_diff import diff
-from contracts.program_states import checked_file
+from contracts.program_states import checked_file, refuse_mismatch
 from contracts.programs import (
     MAX_REASON_CHARS,
     Change,
@@ -144,6 +144,10 @@ async def import_version(
 
     It is the work of the person who imports it: under four eyes somebody else approves it.
     """
+    async with resources.database.read() as session:
+        program = await programs.get_program(session, caller.owner, name)
+    # First: values of demos are held against schemas of our code alone, never against those of a file.
+    refuse_mismatch(name, file.signature, program.signature)
     file = checked_file(file).model_copy(update={"program": name})
     version, created = await resources.database.write(programs.import_version, by, caller.responsible, file)
     response.status_code = 201 if created else 200

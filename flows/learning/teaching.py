@@ -8,6 +8,7 @@ from typing import Any
 
 import dspy
 
+from contracts.demo_values import fits
 from contracts.examples import Example
 from contracts.optimization import Optimizer
 from contracts.program_states import DEMO_MARKS, checked_state
@@ -163,7 +164,8 @@ def without_strangers(state: State, signature: Signature) -> State:
     """Return a state whose demos hold fields of their predictor only, and both a question and an answer.
 
     Optimizers put whole examples into predictors; those of a program with several predictors, or with other
-    inputs than its predictors', do not fit all of them.
+    inputs than its predictors', do not fit all of them; and one whose values are of another type than the
+    fields' would show a model a form that it must not answer in.
     """
     cleaned = {}
     for name, predictor in state.items():
@@ -175,7 +177,11 @@ def without_strangers(state: State, signature: Signature) -> State:
         ]
         cleaned[name] = {
             **predictor,
-            "demos": [demo for demo in demos if set(demo) & inputs and set(demo) & outputs],
+            "demos": [
+                demo
+                for demo in demos
+                if set(demo) & inputs and set(demo) & outputs and fits(demo, signature[name])
+            ],
         }
     return cleaned
 

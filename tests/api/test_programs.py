@@ -104,6 +104,22 @@ async def test_a_malformed_import_is_refused_with_the_place(client, store):
     assert (await client.get(f"{BASE}/versions")).json()["items"] == []
 
 
+async def test_values_of_an_import_are_held_against_the_programs_types_and_not_the_files(client, store):
+    """A file's own schemas are a stranger's: they are refused before anything is read by them."""
+    await register(store)
+    made = state("x", ("My parcel is late", "nonsense"))
+    refused = await client.post(f"{BASE}/import", json=file_of(made, content_hash=None))
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_program_state")
+    told = {"field": "sort.demos.0.label", "message": "must be one of billing, shipping"}
+    assert refused.json()["errors"] == [told]
+    for theirs in ({"type": "string"}, {"type": "no such"}, {"$defs": [], "$ref": "http://elsewhere"}):
+        fields = [one.model_dump() for one in SIGNATURE["sort"]]
+        fields[1]["type"] = theirs
+        file = file_of(made, content_hash=None, signature={"sort": fields})
+        refused = await client.post(f"{BASE}/import", json=file)
+        assert (refused.status_code, refused.json()["code"]) == (409, "signature_changed")
+
+
 async def test_an_import_for_another_signature_is_refused_with_what_changed(client, store):
     await register(store)
     other = {"sort": [SIGNATURE["sort"][0].model_dump(), {"name": "topic", "side": "output", "type": "x"}]}

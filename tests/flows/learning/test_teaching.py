@@ -26,10 +26,10 @@ from flows.durable.steps import recorded_under
 from flows.durable.versions import Versions
 from flows.learning.caps import Caps
 from flows.learning.optimizers import refuse_missing
-from flows.learning.teaching import Taught, taught
+from flows.learning.teaching import Taught, taught, without_strangers
 from llm.door import Door
 from llm.ledger import StepCalls
-from modules.programs import PROGRAMS, build, call_inputs, state_of, with_state
+from modules.programs import PROGRAMS, build, call_inputs, signature_of, state_of, with_state
 from runtime.errors import BadInput
 from tests.fixtures.made_runs import claimed
 from tests.fixtures.notebook_ledger import NotebookLedger
@@ -248,6 +248,36 @@ async def test_a_judge_scores_chats_with_a_history_inside_every_optimizer(run: R
     learned, kind = with_state(build("chat.direct"), found.state), PROGRAMS["chat.direct"]
     with dspy.context(lm=run.door.lm("chat"), disable_history=True, trace=None):
         assert (await learned.acall(**call_inputs(kind, talk(9).inputs))).answer
+
+
+@pytest.mark.usefixtures("run")
+async def test_examples_of_a_chat_are_demos_with_their_history_and_their_context_as_text():
+    """Its predictor takes the context as a model, which only the program makes of the text."""
+    history = [{"author": "user", "content": "Hello."}, {"author": "assistant", "content": "Good day."}]
+    asked = {"message": "How long is a lease?", "history": history, "context": "A lease lasts 15 s."}
+    change = {"inputs": asked, "expected": {"answer": "15 s."}, "program": "chat.direct"}
+    with recorded_under(StepCalls(NotebookLedger(), "improve")):
+        found = await taught(
+            *(Labeled(demos=1), "chat.direct", state_of(build("chat.direct"))),
+            *([TRAIN[0].model_copy(update=change)], []),
+            metric="f1",
+            caps=Caps(hard=True),
+            seed=0,
+            threads=2,
+        )
+    assert found.state is not None
+    (demo,) = found.state["respond"]["demos"]
+    assert (demo["context"], demo["answer"]) == ("A lease lasts 15 s.", "15 s.")
+    assert demo["history"] == {"messages": [{"message": "Hello.", "answer": "Good day."}]}
+
+
+def test_demos_of_values_that_the_program_does_not_give_are_left_out():
+    """An optimizer's state is checked after it has spent its money: one bad example must not lose it."""
+    signature = signature_of(build("support.sort"))
+    state = state_of(build("support.sort"))
+    good, bad = {"message": "Paid twice.", "label": "billing"}, {"message": "Paid twice.", "label": "money"}
+    state["sort"]["demos"] = [good, bad, {"message": 1, "label": "billing"}]
+    assert without_strangers(state, signature)["sort"]["demos"] == [good]
 
 
 def test_inputs_of_another_type_are_refused_by_name():
