@@ -15,12 +15,13 @@ STYLE = (
 
 
 def trials_svg(title: str, trials: Sequence[Event]) -> str:
-    """Return a picture of `trial` events: a dot for each score, a line for the best so far."""
+    """Return a picture of `trial` events: a dot for each score, a line for each racer's best so far."""
     series: dict[str, list[tuple[float, float, float]]] = {}
-    for event in trials:
+    # By place: which racer is heard of first is chance.
+    for event in sorted(trials, key=lambda one: one.data.get("place", 0)):
         data = event.data
         point = (float(data["calls"]), float(data["score"]), float(data["best"]))
-        series.setdefault(str(data["optimizer"]), []).append(point)
+        series.setdefault(str(data.get("racer", data["optimizer"])), []).append(point)
     most = max((calls for points in series.values() for calls, _, _ in points), default=1.0) or 1.0
     parts = [*_axes(most), f'<text class="title" x="{LEFT}" y="22">{escape(title)}</text>']
     for number, (name, points) in enumerate(series.items()):

@@ -19,6 +19,7 @@ from flows.learning.material import examples_of, measured_with, refuse_unknown, 
 from flows.learning.metrics import tried
 from flows.learning.optimizers import refuse_missing
 from flows.learning.proving import Plan, decide
+from flows.learning.racing import racers
 from flows.learning.teaching import Taught, taught
 from flows.policies import OPTIMIZER, STORE
 from runtime.errors import MillraceError
@@ -104,7 +105,8 @@ async def improve(
     # A try of its own: calls that the ledger answers count again, so a repeated try ends at the same call.
     limits = plan.shares[number]
     caps = Caps(usd=limits.usd, calls=limits.calls, until=limits.until, hard=True)
-    telling = asyncio.create_task(tell_calls(caps, plan.expected[number], choice.name))
+    racer = racers(params.optimizers)[number]
+    telling = asyncio.create_task(tell_calls(caps, plan.expected[number], racer.name))
     try:
         return await taught(
             choice,
@@ -117,6 +119,7 @@ async def improve(
             seed=params.seed,
             threads=params.at_once,
             wanted=plan.wanted,
+            racer=racer,
         )
     finally:
         telling.cancel()

@@ -66,8 +66,9 @@ class Telling:
                     f"  {data.get('title', '')} ({data.get('status', '')}; {data.get('approval_id', '')})"
                 )
             case EventKind.TRIAL:
+                racer = str(data.get("racer", data.get("optimizer")))
                 self._line(
-                    f"  {data.get('optimizer')} trial {data.get('trial')}: {data.get('score')},"
+                    f"  {racer} trial {data.get('trial')}: {data.get('score')},"
                     f" best {data.get('best')} after {data.get('calls')} calls, {data.get('usd')} USD"
                 )
             case EventKind.TOOL:

@@ -20,6 +20,7 @@ from flows.learning.caps import Caps, Interrupted, Stopped
 from flows.learning.metrics import JUDGED, as_text, metric_named, scored
 from flows.learning.optimizers import ERRORS, Lesson, compiled
 from flows.learning.quiet import quieten
+from flows.learning.racing import Racer
 from flows.learning.watching import Trial, Watch, watch_batches
 from llm.errors import translate
 from llm.routing import Wanted
@@ -54,20 +55,23 @@ async def taught(  # noqa: PLR0913  an optimizer needs all of it
     seed: int,
     threads: int,
     wanted: Wanted | None = None,
+    racer: Racer | None = None,
 ) -> Taught:
     """Let an optimizer improve a state, in a thread, its calls recorded under the current step.
 
     A call that fails and may succeed later ends the try: the next one is answered by the ledger up to there.
+    Trials are told of the `racer`; without one, the optimizer is alone.
     """
     run, kind, loop = current_run(), PROGRAMS[program], asyncio.get_running_loop()
     calls = step_calls()
     caps.guard(calls)
     models = {role: run.door.lm(role, calls) for role in ("reflector", "judge")}
     answering = run.door.lm(kind.role, calls, wanted)
+    racer = racer or Racer(1, choice.name, choice.name)
 
     def tell(trial: Trial) -> None:
         data = {
-            "optimizer": choice.name,
+            **racer.told(),
             "trial": trial.number,
             "score": round(trial.score, 4),
             "best": round(trial.best, 4),

@@ -166,6 +166,7 @@ async def test_trials_are_told(run: Run, capfd: pytest.CaptureFixture[str]):
     async with run.database.read() as session:
         trials = [event.data for event in await events_of_kind(session, run.id, EventKind.TRIAL)]
     assert [one["trial"] for one in trials] == list(range(1, 6))
+    assert {(one["place"], one["racer"]) for one in trials} == {(1, RANDOM_SEARCH.name)}
     assert [one["best"] for one in trials] == sorted(one["best"] for one in trials)
     assert capfd.readouterr().out == ""
 
