@@ -16,12 +16,7 @@ STYLE = (
 
 def trials_svg(title: str, trials: Sequence[Event]) -> str:
     """Return a picture of `trial` events: a dot for each score, a line for each racer's best so far."""
-    series: dict[str, list[tuple[float, float, float]]] = {}
-    # By place: which racer is heard of first is chance.
-    for event in sorted(trials, key=lambda one: one.data.get("place", 0)):
-        data = event.data
-        point = (float(data["calls"]), float(data["score"]), float(data["best"]))
-        series.setdefault(str(data.get("racer", data["optimizer"])), []).append(point)
+    series = _by_racer(trials)
     most = max((calls for points in series.values() for calls, _, _ in points), default=1.0) or 1.0
     parts = [*_axes(most), f'<text class="title" x="{LEFT}" y="22">{escape(title)}</text>']
     for number, (name, points) in enumerate(series.items()):
@@ -33,6 +28,21 @@ def trials_svg(title: str, trials: Sequence[Event]) -> str:
         f' height="{HEIGHT}" role="img" aria-label="{escape(title)}"><style>{STYLE}</style>'
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>'
     )
+
+
+def _by_racer(trials: Sequence[Event]) -> dict[str, list[tuple[float, float, float]]]:
+    """Return each racer's calls, scores and bests in the order of its trials.
+
+    A run that was killed, and a step that is tried again, tell their trials from the first one on: the last
+    word on a trial counts.
+    """
+    found: dict[str, dict[int, tuple[float, float, float]]] = {}
+    # By place: which racer is heard of first is chance.
+    for event in sorted(trials, key=lambda one: one.data.get("place", 0)):
+        data = event.data
+        point = (float(data["calls"]), float(data["score"]), float(data["best"]))
+        found.setdefault(str(data.get("racer", data["optimizer"])), {})[int(data["trial"])] = point
+    return {name: [points[number] for number in sorted(points)] for name, points in found.items()}
 
 
 def _axes(most: float) -> list[str]:

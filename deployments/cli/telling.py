@@ -23,6 +23,7 @@ class Telling:
         self._around = around
         self._bars: dict[str, TaskID] = {}
         self._told: dict[str, int] = {}
+        self._trials: dict[tuple[str, object], object] = {}
         self._mid_line = False
         self._live: Progress | None = None
         if around.is_terminal:
@@ -66,11 +67,7 @@ class Telling:
                     f"  {data.get('title', '')} ({data.get('status', '')}; {data.get('approval_id', '')})"
                 )
             case EventKind.TRIAL:
-                racer = str(data.get("racer", data.get("optimizer")))
-                self._line(
-                    f"  {racer} trial {data.get('trial')}: {data.get('score')},"
-                    f" best {data.get('best')} after {data.get('calls')} calls, {data.get('usd')} USD"
-                )
+                self._trial(data)
             case EventKind.TOOL:
                 self._line(f"  {data.get('tool', '')} {data.get('status', '')}")
             case EventKind.COST:
@@ -81,6 +78,17 @@ class Telling:
         again = f" (try {data['tries']})" if data.get("tries", 1) != 1 else ""
         reason = f": {data['error']}" if data.get("error") else ""
         self._line(f"  {data.get('step', '')} {data.get('status', '')}{more}{again}{reason}")
+
+    def _trial(self, data: dict[str, object]) -> None:
+        racer = str(data.get("racer", data.get("optimizer")))
+        # A run that goes on from the ledger tells its trials from the first one on.
+        if self._trials.get((racer, data.get("trial"))) == data.get("score"):
+            return
+        self._trials[racer, data.get("trial")] = data.get("score")
+        self._line(
+            f"  {racer} trial {data.get('trial')}: {data.get('score')},"
+            f" best {data.get('best')} after {data.get('calls')} calls, {data.get('usd')} USD"
+        )
 
     def _token(self, text: str) -> None:
         if self._live:

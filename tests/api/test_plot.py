@@ -1,5 +1,6 @@
 """The picture of an optimization: what is drawn of which events."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,22 @@ def test_two_racers_of_one_name_have_a_curve_each():
     assert len(drawn.findall(f"{SVG}circle")) == 4
     assert len(drawn.findall(f"{SVG}path")) == 2
     assert legends(drawn) == ["bootstrap: best 30%", "bootstrap (2): best 90%"]
+
+
+def test_a_killed_run_is_drawn_as_one_that_was_not():
+    """It told two trials, died, told both again and went on."""
+    who = racer(1, "gepa")
+    once = [trial(who, 1, 0.2), trial(who, 2, 0.6), trial(who, 3, 0.4, 0.6)]
+    assert trials_svg("a", [*once[:2], *once]) == trials_svg("a", once)
+    assert len(picture([*once[:2], *once]).findall(f"{SVG}circle")) == 3
+
+
+def test_while_a_killed_run_catches_up_its_curve_does_not_run_backwards():
+    who = racer(1, "gepa")
+    told = [trial(who, 1, 0.2), trial(who, 2, 0.6), trial(who, 3, 0.4, 0.6), trial(who, 1, 0.2)]
+    (curve,) = picture(told).findall(f"{SVG}path")
+    across = [float(x) for x in re.findall(r"[MH]([0-9.]+)", curve.attrib["d"])]
+    assert across == sorted(across)
 
 
 def test_trials_of_before_racers_had_places_are_drawn():

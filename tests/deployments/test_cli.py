@@ -264,6 +264,23 @@ def test_a_run_is_told_in_plain_lines_where_there_is_no_terminal(told: tuple[Tel
     ]
 
 
+def test_trials_that_a_resumed_run_tells_again_are_no_second_line(told: tuple[Telling, StringIO, StringIO]):
+    telling, _, around = told
+    bootstrap, second = ({"optimizer": "bootstrap", "racer": f"bootstrap{nth}"} for nth in ("", " (2)"))
+    more = {"best": 0.5, "calls": 10, "usd": "0"}
+    for who, trial, score in [(bootstrap, 1, 0.5), (bootstrap, 2, 0.4), (second, 1, 0.5)] * 2:
+        telling.tell(event(EventKind.TRIAL, **who, trial=trial, score=score, **more))
+    # Its code has changed meanwhile: that is news.
+    telling.tell(event(EventKind.TRIAL, **second, trial=1, score=0.3, **more))
+
+    assert [line.partition(",")[0] for line in around.getvalue().splitlines()] == [
+        "  bootstrap trial 1: 0.5",
+        "  bootstrap trial 2: 0.4",
+        "  bootstrap (2) trial 1: 0.5",
+        "  bootstrap (2) trial 1: 0.3",
+    ]
+
+
 def test_progress_of_two_hundred_parts_is_not_two_hundred_lines(told: tuple[Telling, StringIO, StringIO]):
     telling, _, around = told
     for done in range(1, 201):
