@@ -205,6 +205,7 @@ class EventKind(StrEnum):
     TOKEN = "token"  # noqa: S105  a piece of text, not a credential
     COST = "cost"
     TRIAL = "trial"
+    SCORE = "score"
     BUDGET = "budget"
     REPLAY = "replay"
     APPROVAL = "approval"

@@ -139,10 +139,10 @@ async def get_receipt(run_id: UUID, caller: Reader, resources: ResourcesNow) -> 
     },
 )
 async def plot_run(run_id: UUID, caller: Reader, resources: ResourcesNow) -> Response:
-    """Draw the trials of an optimization by model calls, or the frontier of a recompile by cost."""
+    """Draw an optimization's trials and scores by model calls, or a recompile's frontier by cost."""
     async with resources.database.read() as session:
         run = await runs.get_run(session, caller.owner, run_id)
-        found = await events_of_kind(session, run_id, EventKind.TRIAL)
+        found = await events_of_kind(session, run_id, EventKind.TRIAL, EventKind.SCORE)
     title = f"{run.params.get('program', run.pipeline)}: {run.status}"
     drawn = trials_svg(title, found)
     if run.pipeline == RECOMPILE.name and run.result is not None:

@@ -131,10 +131,10 @@ async def read_events(
     return [Event.model_validate(row, from_attributes=True) for row in await session.execute(query)]
 
 
-async def events_of_kind(session: ReadSession, run_id: UUID, kind: EventKind) -> list[Event]:
-    """Return all events of one kind of a run, in their order; the caller has asked whose run it is."""
+async def events_of_kind(session: ReadSession, run_id: UUID, *kinds: EventKind) -> list[Event]:
+    """Return all events of some kinds of a run, in their order; the caller has asked whose run it is."""
     query = sa.select(EventRow.run_id, EventRow.seq, EventRow.kind, EventRow.data, EventRow.at)
-    query = query.where(EventRow.run_id == run_id, EventRow.kind == kind).order_by(EventRow.seq)
+    query = query.where(EventRow.run_id == run_id, EventRow.kind.in_(kinds)).order_by(EventRow.seq)
     return [Event.model_validate(row, from_attributes=True) for row in await session.execute(query)]
 
 

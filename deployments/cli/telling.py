@@ -66,8 +66,8 @@ class Telling:
                 self._line(
                     f"  {data.get('title', '')} ({data.get('status', '')}; {data.get('approval_id', '')})"
                 )
-            case EventKind.TRIAL:
-                self._trial(data)
+            case EventKind.TRIAL | EventKind.SCORE:
+                self._raced(event.kind, data)
             case EventKind.TOOL:
                 self._line(f"  {data.get('tool', '')} {data.get('status', '')}")
             case EventKind.COST:
@@ -79,8 +79,11 @@ class Telling:
         reason = f": {data['error']}" if data.get("error") else ""
         self._line(f"  {data.get('step', '')} {data.get('status', '')}{more}{again}{reason}")
 
-    def _trial(self, data: dict[str, object]) -> None:
+    def _raced(self, kind: EventKind, data: dict[str, object]) -> None:
         racer = str(data.get("racer", data.get("optimizer")))
+        if kind is EventKind.SCORE:
+            self._line(f"  {racer}: {data.get('score')} on the {data.get('examples')} validation examples")
+            return
         # A run that goes on from the ledger tells its trials from the first one on.
         if self._trials.get((racer, data.get("trial"))) == data.get("score"):
             return

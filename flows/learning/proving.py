@@ -20,6 +20,7 @@ from flows.learning.answering import Outcome, answer_all, paid_by_step, score_al
 from flows.learning.caps import Caps
 from flows.learning.measuring import Column, keep_measured
 from flows.learning.passing_on import pass_on
+from flows.learning.racing import BASE, racers, tell_score
 from flows.learning.statistics import compared
 from flows.learning.teaching import Taught
 from flows.policies import STORE
@@ -64,15 +65,18 @@ async def decide(params: OptimizeParams, plan: Plan, found: list[Taught | Millra
     """
     caps = await left_of(plan, found)
     base_score = mean(await outcomes(params, plan, "base", plan.base.state, plan.validation, caps))
+    await tell_score(BASE, base_score, len(plan.validation), 0, Decimal(0))
     reports, candidates = [], []
-    for number, (choice, one) in enumerate(zip(params.optimizers, found, strict=True)):
+    race = zip(racers(params.optimizers), params.optimizers, found, strict=True)
+    for racer, choice, one in race:
         score = None
         if isinstance(one, Taught) and one.state is not None:
-            place = f"{number + 1}.{choice.name}"
-            score = mean(await outcomes(params, plan, place, one.state, plan.validation, caps))
+            label = f"{racer.place}.{choice.name}"
+            score = mean(await outcomes(params, plan, label, one.state, plan.validation, caps))
+            await tell_score(racer, score, len(plan.validation), one.calls, one.usd)
             seen = score if score is not None else one.score or 0.0
             if content_hash(one.state) != plan.base.content_hash:
-                candidates.append((seen, -number, Best(choice.name, one.state, score)))
+                candidates.append((seen, -racer.place, Best(choice.name, one.state, score)))
         reports.append(reported(choice, one, score))
     best = max(candidates, default=None, key=lambda one: one[:2])
     result = OptimizeResult(

@@ -11,6 +11,7 @@ from contracts.runs import Event, EventKind
 from runtime.clock import utcnow
 
 SVG = "{http://www.w3.org/2000/svg}"
+BASE = {"place": 0, "optimizer": None, "racer": "as it was"}
 
 
 def test_two_racers_of_one_name_have_a_curve_each():
@@ -43,6 +44,43 @@ def test_trials_of_before_racers_had_places_are_drawn():
     assert legends(drawn) == ["gepa: best 40%", "mipro: best 60%"]
 
 
+def test_a_race_without_trials_shows_what_each_scored_and_the_base():
+    """`labeled` and `bootstrap` evaluate nothing by themselves."""
+    told = [score(BASE, 0.4, 0), score(racer(1, "labeled"), 0.9, 0), score(racer(2, "bootstrap"), 0.7, 8)]
+    drawn = picture(told)
+    assert legends(drawn) == ["as it was: 40%", "labeled: scored 90%", "bootstrap: scored 70%"]
+    assert len(drawn.findall(f"{SVG}line[@class='base']")) == 1
+    labeled, bootstrap = (one.attrib["d"] for one in drawn.findall(f"{SVG}path[@class='score']"))
+    # At its calls: none, and as many as any racer made.
+    assert (labeled.partition(",")[0], bootstrap.partition(",")[0]) == ("M56.0", "M704.0")
+    assert drawn.findall(f"{SVG}circle") == []
+
+
+def test_one_that_makes_no_call_has_an_axis_of_whole_calls():
+    drawn = picture([score(racer(1, "labeled"), 0.9, 0)])
+    middle = [one.text for one in drawn.findall(f"{SVG}text[@text-anchor='middle']")]
+    assert middle == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_a_score_that_is_told_again_is_drawn_once_at_its_last():
+    who = racer(1, "gepa")
+    before = [trial(who, 1, 0.5), score(BASE, 0.3, 0), score(who, 0.4, 10)]
+    drawn = picture([*before, score(BASE, 0.2, 0), score(who, 0.6, 12)])
+    assert legends(drawn) == ["as it was: 20%", "gepa: scored 60%"]
+    assert len(drawn.findall(f"{SVG}path[@class='score']")) == 1
+    assert len(drawn.findall(f"{SVG}circle")) == 1
+
+
+def test_racers_keep_their_order_whether_or_not_they_tell_trials():
+    told = [trial(racer(2, "gepa"), 1, 0.5), score(racer(1, "labeled"), 0.9, 0)]
+    assert legends(picture(told)) == ["labeled: scored 90%", "gepa: best 50%"]
+
+
+def test_a_base_alone_is_a_picture_already():
+    assert legends(picture([score(BASE, 0.25, 0)])) == ["as it was: 25%"]
+    assert "No trial has ended yet." in trials_svg("support.sort", [])
+
+
 def racer(place: int, optimizer: str, name: str | None = None) -> dict[str, Any]:
     """Return whom an event is about."""
     return {"place": place, "optimizer": optimizer, "racer": name or optimizer}
@@ -52,6 +90,11 @@ def trial(who: dict[str, Any], number: int, score: float, best: float | None = N
     """Return a trial after ten calls for each one; the best so far, unless it says another."""
     told = {"trial": number, "score": score, "best": best or score, "calls": 10 * number}
     return event(EventKind.TRIAL, **who, **told)
+
+
+def score(who: dict[str, Any], value: float, calls: int) -> Event:
+    """Return what a racer's program was measured at."""
+    return event(EventKind.SCORE, **who, score=value, examples=20, calls=calls, usd="0")
 
 
 def event(kind: EventKind, **data: Any) -> Event:

@@ -281,6 +281,12 @@ def test_trials_that_a_resumed_run_tells_again_are_no_second_line(told: tuple[Te
     ]
 
 
+def test_scores_are_told(told: tuple[Telling, StringIO, StringIO]):
+    telling, _, around = told
+    telling.tell(event(EventKind.SCORE, place=0, racer="as it was", optimizer=None, score=0.4, examples=20))
+    assert around.getvalue() == "  as it was: 0.4 on the 20 validation examples\n"
+
+
 def test_progress_of_two_hundred_parts_is_not_two_hundred_lines(told: tuple[Telling, StringIO, StringIO]):
     telling, _, around = told
     for done in range(1, 201):
