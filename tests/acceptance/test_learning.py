@@ -145,11 +145,9 @@ def test_a_program_gets_better_overnight(taught: Stack) -> None:
     assert version["content_hash"] == result["optimizers"][0]["content_hash"]
     proof = taught.get(f"/api/v1/evaluations/{result['evaluation_id']}/results", limit=200)["items"]
     assert len(proof) == new["examples"] + old["examples"]
-    url = f"{taught.api_url}/api/v1/runs/{run['id']}/plot"
-    plot = httpx.get(url, timeout=PATIENCE, trust_env=False)
-    assert plot.headers["content-type"].startswith("image/svg+xml")
-    assert ET.fromstring(plot.text).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314  our own plot
-    assert plot.text.count("<circle") == 6
+    plot = plotted(taught, run)
+    assert ET.fromstring(plot).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314  our own plot
+    assert plot.count("<circle") == 6
 
 
 def test_a_killed_optimization_repeats_no_finished_call_and_gives_the_same_program(taught: Stack) -> None:
@@ -170,6 +168,9 @@ def test_a_killed_optimization_repeats_no_finished_call_and_gives_the_same_progr
     assert sum(call["tries"] - 1 - call["lost"] for call in ledger) == 0
     assert sum(call["replays"] for call in ledger) >= seen - 8
     assert ended["result"]["version"] == whole["result"]["version"]
+    # Its trials were told again from the first one on, and are in the picture once.
+    assert plotted(taught, run).count("<circle") == 6
+    assert plotted(taught, run).count('class="score"') == 1
 
 
 @pytest.mark.one_database
@@ -233,6 +234,14 @@ def test_the_command_line_optimizes_with_a_table_at_the_end(taught: Stack, tmp_p
     assert {"as it was", "labeled"} <= words
     assert len(drawn.findall(".//{*}path[@class='score']")) == 1
     assert "No trial" not in plot.read_text()
+
+
+def plotted(stack: Stack, run: dict[str, Any]) -> str:
+    """Return the picture of a run."""
+    url = f"{stack.api_url}/api/v1/runs/{run['id']}/plot"
+    plot = httpx.get(url, timeout=PATIENCE, trust_env=False)
+    assert plot.headers["content-type"].startswith("image/svg+xml")
+    return plot.text
 
 
 def calls(stack: Stack, run: dict[str, Any]) -> list[dict[str, Any]]:
