@@ -136,10 +136,7 @@ def _put_before(application: FastAPI, settings: ApiSettings, auth: AuthSettings)
         upload_bytes=settings.api_max_upload_bytes,
         seconds=settings.api_body_seconds,
     )
-    # `?wait=` asks for an answer that begins late.
-    application.add_middleware(
-        answer_in_time, seconds=settings.api_answer_seconds + settings.api_wait_max_seconds
-    )
+    application.add_middleware(answer_in_time, seconds=settings.api_answer_seconds)
     if origins := listed(settings.api_cors_origins):
         application.add_middleware(
             CORSMiddleware,

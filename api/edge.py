@@ -75,7 +75,10 @@ def identified(app: ASGIApp) -> ASGIApp:
 
 
 def answer_in_time(app: ASGIApp, seconds: float) -> ASGIApp:
-    """Give an answer up with 503 that has not begun after so many seconds; one that has begun may last."""
+    """Give an answer up with 503 that has not begun after so many seconds; one that has begun may last.
+
+    A route that is asked to wait says so by `give_more_time`.
+    """
 
     async def timed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,6 +86,7 @@ def answer_in_time(app: ASGIApp, seconds: float) -> ASGIApp:
             return
         try:
             async with asyncio.timeout(seconds) as clock:
+                scope.setdefault("state", {})["clock"] = clock
 
                 async def begun(message: Message) -> None:
                     clock.reschedule(None)
@@ -92,10 +96,17 @@ def answer_in_time(app: ASGIApp, seconds: float) -> ASGIApp:
         except TimeoutError:
             if not clock.expired():
                 raise
-            detail = f"There was no answer within {seconds:g} s; what was asked for may still be done."
+            detail = "There was no answer in time; what was asked for may still be done."
             await problem_response(scope, "timed_out", detail)(scope, receive, send)
 
     return timed
+
+
+def give_more_time(scope: Scope, seconds: float) -> None:
+    """Let the answer to a request begin so many seconds later than others."""
+    clock: asyncio.Timeout | None = scope["state"].get("clock")
+    if clock is not None and (until := clock.when()) is not None:
+        clock.reschedule(until + seconds)
 
 
 def _always(scope: Scope) -> dict[str, str]:

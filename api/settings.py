@@ -42,6 +42,14 @@ class ApiSettings(Slice):
     api_wait_max_seconds: float = Field(
         60, ge=0, le=600, allow_inf_nan=False, description="A longer `?wait=` is shortened to this."
     )
+    api_completion_seconds: float = Field(
+        590,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long /v1/chat/completions waits for a whole answer. OpenAI's client gives up after"
+        " 600 s and asks anew, which is paid anew.",
+    )
     api_heartbeat_seconds: float = Field(
         15, gt=0, le=600, allow_inf_nan=False, description="A silent event stream sends a comment this often."
     )

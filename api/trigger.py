@@ -12,6 +12,7 @@ from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from api.caller import Caller
+from api.edge import give_more_time
 from api.problems import dotted, explain, invalid
 from api.resources import Resources
 from contracts.chat import ChatTurnParams
@@ -181,6 +182,7 @@ async def settled(
     seconds = min(seconds, resources.settings.api_wait_max_seconds if at_most is None else at_most)
     if run.status.terminal or seconds <= 0:
         return run
+    give_more_time(request.scope, seconds)
     waiting = [
         asyncio.create_task(resources.tail.finished(run.id)),
         asyncio.create_task(_disconnected(request)),

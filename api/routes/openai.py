@@ -25,8 +25,8 @@ router = APIRouter(prefix="/v1", tags=["openai"], route_class=StrictRoute)
 Reader = Annotated[Caller, needs(Scope.MODELS_READ)]
 User = Annotated[Caller, needs(Scope.MODELS_USE)]
 
-# The official client gives up after this time as well.
-WAIT_SECONDS = 600.0
+# The run has ended, for a reason that may be gone.
+WORTH_AGAIN = frozenset({"answer_limited", "unavailable"})
 SINCE = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
 
 
@@ -87,12 +87,21 @@ async def complete_chat(
         mode_said="mode" in sent,
     )
     headers = {**acceptance_headers(run, created), "Millrace-Run": str(run.id)}
+    if idempotency_key is None:
+        # The official client repeats 409, 429 and 5xx by itself: from here on that would be a second run.
+        headers["X-Should-Retry"] = "false"
+    # Also in the answers that others give in this one's place: no database, no time.
+    request.state.headers = {**getattr(request.state, "headers", {}), **headers}
     if body.stream:
         return EventStream(streamed(resources, caller, run, body, name), headers)
-    run = await settled(request, resources, caller, run, WAIT_SECONDS, at_most=WAIT_SECONDS)
+    wait = resources.settings.api_completion_seconds
+    run = await settled(request, resources, caller, run, wait, at_most=wait)
     if run.status is not RunStatus.SUCCEEDED:
         why = failure(run)
-        return problem_response(request.scope, why.code, why.message, headers=headers, told=why.told)
+        again = {"X-Should-Retry": "true"} if why.code in WORTH_AGAIN else {}
+        return problem_response(
+            request.scope, why.code, why.message, headers={**headers, **again}, told=why.told
+        )
     return JSONResponse(await whole(resources, caller, run, body, name), headers=headers)
 
 

@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 import openai
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from pydantic import SecretStr
 
+from api.app import create_app
+from api.settings import ApiSettings
 from contracts.completion import RoleName
 from contracts.runs import EventKind, RunError, RunStatus
 from database.engine import Database
 from database.queue.events import append_events
 from database.queue.leases import finish_run
-from database.queue.runs import get_run
+from database.queue.runs import get_run, list_runs
+from database.settings import DatabaseSettings
 from llm.providers import ROLES
 from runtime.clock import utcnow
 from tests.api.conftest import served
@@ -293,3 +298,57 @@ async def test_a_repeated_request_under_one_key_is_one_run(gpt: openai.AsyncOpen
     again = await gpt.chat.completions.create(model="chat", messages=ASKED, extra_headers=keyed)
 
     assert again.id == (await first).id
+
+
+@asynccontextmanager
+async def hasty(url: str, answers: float, completions: float) -> AsyncIterator[tuple[Any, Database]]:
+    """The official client as it comes, retries and all, at a server that waits so many seconds."""
+    settings = ApiSettings(api_answer_seconds=answers, api_completion_seconds=completions)
+    app = create_app(settings, DatabaseSettings(database_url=SecretStr(url)))
+    async with (
+        app.router.lifespan_context(app),
+        served(app) as address,
+        openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="any", timeout=60) as client,
+    ):
+        yield client, app.state.resources.database
+
+
+async def test_an_answer_that_is_late_tells_its_run_and_is_not_asked_for_twice(store_url: str):
+    """It was cut off by the time that all answers have, told no run, and the client paid for two more."""
+    async with hasty(store_url, answers=3, completions=4) as (client, store):
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model="chat", messages=ASKED)
+        async with store.read() as session:
+            (run,) = (await list_runs(session, "local")).items
+
+    headers = caught.value.response.headers
+    assert (caught.value.status_code, caught.value.code) == (504, "answer_late")
+    assert str(run.id) in str(caught.value)
+    assert (headers["Millrace-Run"], headers["X-Should-Retry"]) == (str(run.id), "false")
+
+
+async def test_who_names_the_request_may_ask_for_a_late_answer_again(store_url: str):
+    """Under one key all tries are one run."""
+    keyed = {"Idempotency-Key": "order-1"}
+    async with hasty(store_url, answers=60, completions=0.2) as (client, store):
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model="chat", messages=ASKED, extra_headers=keyed)
+        async with store.read() as session:
+            assert len((await list_runs(session, "local")).items) == 1
+
+    assert "X-Should-Retry" not in caught.value.response.headers
+    assert caught.value.response.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize(("retryable", "told"), [(True, "true"), (False, "false")])
+async def test_a_run_that_failed_for_good_is_not_begun_again_by_the_client(
+    gpt: openai.AsyncOpenAI, store: Database, retryable: bool, told: str
+):
+    asking = asyncio.create_task(gpt.chat.completions.create(model="chat", messages=ASKED))
+    claimed = await begin(store)
+    error = RunError(code="model_unavailable", message="It did not work.", retryable=retryable)
+    await store.write(finish_run, claimed.id, claimed.attempt, RunStatus.FAILED, None, error)
+    with pytest.raises(openai.InternalServerError) as caught:
+        await asking
+
+    assert caught.value.response.headers["X-Should-Retry"] == told

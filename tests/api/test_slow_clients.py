@@ -121,7 +121,7 @@ async def test_who_takes_nothing_of_an_answer_is_cut_off():
 
 
 async def test_an_answer_that_does_not_come_is_given_up(store_url: str):
-    settings = ApiSettings(api_answer_seconds=SECONDS, api_wait_max_seconds=0)
+    settings = ApiSettings(api_answer_seconds=SECONDS)
     app = create_app(settings, DatabaseSettings(database_url=SecretStr(store_url)))
 
     @app.get("/never")
