@@ -96,13 +96,17 @@ class Town:
 
 @asynccontextmanager
 async def asking(
-    url: str, folder: Path, settings: ApiSettings | None = None, **auth: Any
+    url: str,
+    folder: Path,
+    settings: ApiSettings | None = None,
+    database: dict[str, Any] | None = None,
+    **auth: Any,
 ) -> AsyncIterator[Town]:
     """Start an API that asks who calls, on a migrated database."""
     keys_file = folder / "auth-keys.json"
     app = create_app(
         settings or ApiSettings(api_heartbeat_seconds=0.2, api_tail_seconds=0.01),
-        DatabaseSettings(database_url=SecretStr(url)),
+        DatabaseSettings(database_url=SecretStr(url), **(database or {})),
         AuthSettings(**{"auth": "embedded", "auth_keys_file": keys_file, **auth}),
     )
     transport = httpx2.ASGITransport(app)
