@@ -11,11 +11,12 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from api.caller import Caller
+from api.caller import Caller, refuse_without
 from api.edge import give_more_time
 from api.problems import dotted, explain, invalid
 from api.resources import Resources
 from contracts.chat import ChatTurnParams
+from contracts.people import Scope
 from contracts.pipelines import CHAT_TURN, PIPELINES, Pipeline
 from contracts.runs import Origin, Run, RunOptions
 from database.engine import WriteSession
@@ -127,10 +128,12 @@ async def take_in(
         mode_said: false where the request leaves the mode of a turn to its agent.
 
     Raises:
+        NotAllowed: `missing_scope`.
         NotFound: `agent_not_found`.
         Conflict: `chat_of_other_agent`; and as `accept_run`, which has the rest.
     """
     options = options or RunOptions()
+    refuse_telling(caller, options)
     try:
         agent = await _agent_of(session, caller, pipeline, params, options)
     except (NotFound, Conflict):
@@ -156,6 +159,16 @@ async def take_in(
         agent=agent,
         asked=asked,
     )
+
+
+def refuse_telling(caller: Caller, options: RunOptions) -> None:
+    """Do nothing for a caller who may let servers be told of the ends of runs, or asks for no such thing.
+
+    Raises:
+        NotAllowed: `missing_scope`.
+    """
+    if options.webhook_url is not None:
+        refuse_without(caller, Scope.WEBHOOKS_WRITE)
 
 
 async def _agent_of(

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 EMAIL_CHARS = 254
 NAME_CHARS = 200
@@ -46,12 +46,13 @@ class Scope(StrEnum):
     PROJECTS_WRITE = "projects:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
-    OPERATIONS_READ = "operations:read"
-    OPERATIONS_WRITE = "operations:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
     AUDIT_READ = "audit:read"
     ACCOUNT = "account"
+
+
+SCOPES = frozenset(Scope)
 
 
 class Role(StrEnum):
@@ -78,7 +79,6 @@ _USER = _VIEWER | {
 }
 _OPERATOR = _USER | {
     *(Scope.BUDGETS_WRITE, Scope.PROGRAMS_PROMOTE, Scope.MODELS_WRITE, Scope.EXPERIMENTS_WRITE),
-    *(Scope.OPERATIONS_READ, Scope.OPERATIONS_WRITE),
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.VIEWER: _VIEWER,
@@ -88,10 +88,7 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
 }
 # About the server as a whole or about the person: no role inside a project gives them.
 SERVER_SCOPES = frozenset(
-    {
-        *(Scope.MODELS_WRITE, Scope.OPERATIONS_READ, Scope.OPERATIONS_WRITE, Scope.USERS_READ),
-        *(Scope.USERS_WRITE, Scope.AUDIT_READ, Scope.ACCOUNT),
-    }
+    {Scope.MODELS_WRITE, Scope.USERS_READ, Scope.USERS_WRITE, Scope.AUDIT_READ, Scope.ACCOUNT}
 )
 
 # What a run needs to know of whoever started it: the rest is decided at the door.
@@ -176,7 +173,10 @@ class ApiKey(BaseModel):
     id: UUID
     name: str
     prefix: str = Field(description="How the key begins, to tell keys apart.", examples=["mlr_7Gq2xd"])
-    scopes: list[Scope]
+    # What a stored key may do besides was a scope once, and opens nothing any more.
+    scopes: Annotated[
+        list[Scope], BeforeValidator(lambda stored: [each for each in stored if each in SCOPES])
+    ]
     project_id: UUID | None = Field(description="The project that it works in; null: its maker's own space.")
     created_at: datetime
     expires_at: datetime | None

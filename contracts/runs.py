@@ -99,7 +99,8 @@ class RunOptions(BaseModel):
 
     webhook_url: WebhookUrl | None = Field(
         None,
-        description="Is told by a signed POST when the run has ended (docs/runs.md).",
+        description="Is told by a signed POST when the run has ended (docs/runs.md). Needs the scope"
+        " `webhooks:write`.",
         examples=["https://example.com/hooks/millrace"],
     )
 

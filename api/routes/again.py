@@ -11,7 +11,15 @@ from api.caller import Caller
 from api.openapi import errors
 from api.resources import ResourcesNow
 from api.routes.runs import Writer
-from api.trigger import IdempotencyKey, Wait, checked, pipeline_named, settled, tell_acceptance
+from api.trigger import (
+    IdempotencyKey,
+    Wait,
+    checked,
+    pipeline_named,
+    refuse_telling,
+    settled,
+    tell_acceptance,
+)
 from contracts.runs import Run, RunOptions
 from database.engine import WriteSession
 from database.queue.again import fork_run as fork
@@ -120,6 +128,7 @@ async def fork_run(
     The finished calls of the shared beginning are copied with their answers and cost nothing; from the first
     step on that asks for something else, calls are made anew. `forked_from` names the old run.
     """
+    refuse_telling(caller, body.options)
     async with resources.database.read() as session:
         source = await get_run(session, caller.owner, run_id)
     run, created = await resources.database.write(

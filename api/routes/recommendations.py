@@ -12,7 +12,7 @@ from api.openapi import errors
 from api.paging import NEXT_CURSOR, Cursor, Limit
 from api.resources import ResourcesNow
 from api.routes.programs import SENT, Reader
-from api.trigger import IdempotencyKey, acceptance_headers, storable
+from api.trigger import IdempotencyKey, acceptance_headers, refuse_telling, storable
 from contracts.approvals import Decision
 from contracts.gate import GateEstimate, GateParams, ReplayedCase
 from contracts.people import Scope
@@ -120,6 +120,7 @@ async def compare_candidate(
 
     The run waits for the decision where the program's policy wants one.
     """
+    refuse_telling(caller, body.options)
     run, created = await resources.database.write(_compare, caller, body, idempotency_key)
     response.headers.update(acceptance_headers(run, created))
     return Comparing(run=run, recommendation_id=derived_id(run.id, "recommendation"))

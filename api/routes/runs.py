@@ -32,6 +32,7 @@ from database.queue.webhooks import webhook_of
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, needs(Scope.RUNS_READ)]
+Told = Annotated[Caller, needs(Scope.WEBHOOKS_READ)]
 Writer = Annotated[Caller, needs(Scope.RUNS_WRITE)]
 
 
@@ -187,7 +188,7 @@ async def resume_run(run_id: UUID, caller: Writer, resources: ResourcesNow) -> R
 
 
 @router.get("/{run_id}/webhook", responses=errors("run_not_found", "webhook_not_found", "invalid_parameters"))
-async def get_webhook(run_id: UUID, caller: Reader, resources: ResourcesNow) -> Webhook:
+async def get_webhook(run_id: UUID, caller: Told, resources: ResourcesNow) -> Webhook:
     """Show the last message about the end of a run, with every try to deliver it."""
     async with resources.database.read() as session:
         await runs.get_run(session, caller.owner, run_id)

@@ -1,11 +1,14 @@
 """Keys for programs: what one may do, how it ends, and that it never grows."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import sqlalchemy as sa
 
-from contracts.people import Role
+from api.app import create_app
+from api.settings import ApiSettings
+from contracts.people import ROLE_SCOPES, Role, Scope
 from database.tables import ApiKeyRow, core
 from runtime.clock import utcnow
 from tests.api.people import Town
@@ -115,3 +118,62 @@ async def test_a_viewer_reads_and_makes_nothing(town: Town):
     assert (await vera.post("/api-keys", {"name": "x", "scopes": ["runs:read"]})).status_code == 403
     assert (await vera.get("/runs")).status_code == 200
     assert (await vera.post("/pipelines/probe/runs", RUN)).status_code == 403
+
+
+async def test_a_key_tells_no_other_server_unless_it_may(town: Town):
+    """Every address that starts runs with options; the scope was on keys, and none of them asked for it."""
+    uma = town["uma"]
+    agent = (await uma.post("/agents", {"name": "clerk", "instructions": "x"})).json()["id"]
+    chat = (await uma.post("/chats", {})).json()["id"]
+    run = (await uma.post("/pipelines/probe/runs", RUN)).json()["id"]
+    doors = {
+        "trigger_run": ("/pipelines/probe/runs", {}),
+        "fork_run": (f"/runs/{run}/fork", {}),
+        "run_agent": (f"/agents/{agent}/runs", {"message": "x"}),
+        "send_message": (f"/chats/{chat}/messages", {"content": "x"}),
+        "compare_candidate": ("/recommendations", {"program": "support.sort", "version": 1}),
+    }
+    assert set(doors) == with_options()
+    key = await uma.key(*(ROLE_SCOPES[Role.USER] - {Scope.WEBHOOKS_WRITE}))
+    for name, (path, body) in doors.items():
+        asked = {**body, "options": {"webhook_url": "https://example.com/hook"}}
+        refused = await town.with_credential(key, "POST", path, json=asked)
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope"), name
+        assert "webhooks:write" in refused.json()["detail"]
+    asked = {"options": {"webhook_url": "https://example.com/hook"}}
+    assert (await uma.post("/pipelines/probe/runs", asked)).status_code == 202
+
+
+def with_options() -> set[str]:
+    """Return the operations that take a run's options."""
+    document = create_app(ApiSettings()).openapi()
+    schemas = {
+        name for name, each in document["components"]["schemas"].items() if '/RunOptions"' in json.dumps(each)
+    }
+    return {
+        each["operationId"]
+        for path in document["paths"].values()
+        for each in path.values()
+        if any(f'/{name}"' in json.dumps(each.get("requestBody")) for name in schemas)
+    }
+
+
+async def test_who_was_told_of_an_end_is_a_scope_of_its_own(town: Town):
+    run = (await town["uma"].post("/pipelines/probe/runs", RUN)).json()["id"]
+    reads, hears = await town["uma"].key("runs:read"), await town["uma"].key("webhooks:read")
+
+    refused = await town.with_credential(reads, "GET", f"/runs/{run}/webhook")
+    asked = await town.with_credential(hears, "GET", f"/runs/{run}/webhook")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    assert (asked.status_code, asked.json()["code"]) == (404, "webhook_not_found")
+
+
+async def test_a_key_whose_scope_is_no_more_does_the_rest_as_before(town: Town):
+    """Two scopes that guarded nothing were taken away; keys had been made with them."""
+    key = await town["uma"].key("runs:read")
+    await aged(town, scopes=["operations:read", "runs:read"])
+
+    assert (await town.with_credential(key, "GET", "/runs")).status_code == 200
+    (shown,) = (await town["uma"].get("/api-keys")).json()["items"]
+    assert shown["scopes"] == ["runs:read"]

@@ -9,7 +9,7 @@ from api.app import create_app
 from api.auth.settings import AuthSettings
 from api.routes import socket
 from api.settings import ApiSettings
-from contracts.people import ROLE_SCOPES, Role, Scope
+from contracts.people import GRANTS, ROLE_SCOPES, Role, Scope
 
 # Before anybody is known, and probes.
 PUBLIC = {"healthz", "readyz", "login", "refresh", "github_sign_in", "github_callback"}
@@ -43,6 +43,13 @@ def test_only_the_public_ones_take_no_credential(operations: dict[str, dict[str,
 
 def test_every_scope_of_the_document_exists(operations: dict[str, dict[str, Any]]):
     assert {scope for each in operations.values() for scope in scopes_of(each)} <= set(Scope)
+
+
+def test_every_scope_opens_something(operations: dict[str, dict[str, Any]]):
+    """One that guards nothing promises whoever makes a key a fence that is not there."""
+    asked_within = GRANTS | {Scope.WEBHOOKS_WRITE}  # by a run itself; by `refuse_telling`
+
+    assert {scope for each in operations.values() for scope in scopes_of(each)} | asked_within == set(Scope)
 
 
 def test_reading_and_writing_are_different_scopes():
