@@ -130,10 +130,7 @@ class AppwriteDirectory:
             name=user.name[:200],
             role=_role(user.labels, Role.USER),
             teams={
-                each.teamid: (
-                    each.teamname[:200],
-                    Role.ADMIN if OWNER in each.roles else _role(each.roles, Role.USER),
-                )
+                each.teamid: (each.teamname[:200], _team_role(each.roles))
                 for each in joined.memberships
                 if each.confirm
             },

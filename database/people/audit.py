@@ -1,5 +1,6 @@
 """The audit log: who did what to what. This file adds and reads; nothing anywhere changes a line."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from runtime.ids import new_id
 
 _AUDIT = core(AuditRow)
 _COLUMNS = [_AUDIT.c[name] for name in AuditEntry.model_fields]
+_WHENCE = frozenset({"address", "request_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,14 @@ async def list_entries(
     return Page(items[:limit], encode_cursor(str(items[limit - 1].id)) if more else None)
 
 
-async def lines_about(session: ReadSession, user_id: UUID, limit: int = 10_000) -> list[AuditEntry]:
-    """Return what a person did and what was done to them, newest first."""
-    who = f"user:{user_id}"
-    query = sa.select(*_COLUMNS).where((AuditRow.actor == who) | (AuditRow.target == who))
-    rows = await session.execute(query.order_by(AuditRow.id.desc()).limit(limit))
-    return [AuditEntry.model_validate(row, from_attributes=True) for row in rows]
+def lines_about(user_id: UUID, keys: Iterable[UUID]) -> sa.Select[Any]:
+    """Return the query for what a person and their keys did and for what was done to them, oldest first.
+
+    Of what somebody else did it leaves out where they did it from: that is about them.
+    """
+    person = f"user:{user_id}"
+    own = _AUDIT.c.actor.in_([person, *(f"key:{key}" for key in keys)])
+    columns = [
+        sa.case((own, column)).label(column.name) if column.name in _WHENCE else column for column in _COLUMNS
+    ]
+    return sa.select(*columns).where(own | (_AUDIT.c.target == person)).order_by(_AUDIT.c.id)

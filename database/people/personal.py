@@ -14,9 +14,9 @@ from contracts.people import user_space
 from contracts.runs import TERMINAL
 from database.columns import LongBlob
 from database.engine import ReadSession, WriteSession
-from database.people.audit import Doer, record
+from database.people.audit import Doer, lines_about, record
 from database.people.users import refuse_last_admin
-from database.tables import Table, UserRow, core
+from database.tables import ApiKeyRow, Table, UserRow, core
 from runtime.clock import utcnow
 from runtime.errors import Conflict
 
@@ -38,7 +38,7 @@ OWNED = frozenset(
             "runs",
         ),
         *("webhooks", "api_keys", "program_versions", "program_changes", "cache_entries", "cache_days"),
-        *("recommendations", "program_policies", "canaries"),
+        *("recommendations", "program_policies"),
         *("cache_questions", "cache_reuses", "cache_wrongs", "cache_claims"),
         *("experiments", "arena_tasks", "arena_answers", "arena_matches", "arena_votes"),
     }
@@ -62,7 +62,8 @@ FOLLOWING = {
 }
 # Rows with a `user_id`.
 OF_A_PERSON = frozenset({"identities", "sessions", "project_members"})
-# Of the server as a whole. The audit log keeps what was done under ids, and tells of nobody.
+# Of the server as a whole. The audit log keeps what was done under ids: its lines about a person are handed
+# out to them, and erased with nobody.
 SHARED = frozenset(
     {
         *(
@@ -79,14 +80,15 @@ SHARED = frozenset(
     }
 )
 # Of no use to the person, and of use to a thief.
-SECRETS = frozenset({("users", "password_hash"), ("api_keys", "hash"), ("webhooks", "secret")})
+SECRETS = frozenset({("users", "password_hash"), ("api_keys", "hash")})
 NOT_EXPORTED = frozenset({"refresh_tokens", "concurrency_slots"})
 
 
 async def export_person(session: ReadSession, user_id: UUID) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Yield table and row of all that is in a person's own space, and about the person.
 
-    Secrets and the bytes of files are left out. What is in a project is the project's.
+    Secrets and the bytes of files are left out. What is in a project is the project's. The audit log's lines
+    about the person come last.
     """
     users = core(UserRow)
     for table, mine in [(users, users.c.id == user_id), *_belonging(user_id)]:
@@ -99,6 +101,10 @@ async def export_person(session: ReadSession, user_id: UUID) -> AsyncIterator[tu
         ]
         async for row in await session.stream(sa.select(*columns).where(mine)):
             yield table.name, dict(row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
+    api_keys = core(ApiKeyRow)
+    keys = await session.scalars(sa.select(api_keys.c.id).where(api_keys.c.user_id == user_id))
+    async for row in await session.stream(lines_about(user_id, keys)):
+        yield "audit_log", dict(row._mapping)  # noqa: SLF001  as above
 
 
 async def erase_person(session: WriteSession, by: Doer, user_id: UUID) -> None:
