@@ -33,7 +33,7 @@ class SecretsManager:
             import botocore.exceptions
         except ImportError:
             raise ConfigurationProblem(
-                "SECRETS_BACKEND=aws needs the package boto3: pip install 'millrace[aws]'",
+                "SECRETS_BACKEND=aws needs boto3: `pip install -e '.[aws]'` in Millrace's folder",
                 code="secrets_library_missing",
             ) from None
         self._errors: Any = botocore.exceptions

@@ -25,7 +25,7 @@ class Vault:
             import hvac
         except ImportError:
             raise ConfigurationProblem(
-                "SECRETS_BACKEND=vault needs the package hvac: pip install 'millrace[vault]'",
+                "SECRETS_BACKEND=vault needs hvac: `pip install -e '.[vault]'` in Millrace's folder",
                 code="secrets_library_missing",
             ) from None
         self._hvac: Any = hvac

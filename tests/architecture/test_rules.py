@@ -46,6 +46,23 @@ def test_what_the_makefile_runs_does_something():
         assert re.search(r"^(if __name__ == .__main__.:|main\(\))", entrance.read_text(), re.MULTILINE), name
 
 
+def test_nobody_is_told_to_install_millrace_from_an_index():
+    """It is on none: `pip install millrace[vault]` finds nothing, or one day what a stranger put there."""
+    docs = [
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("*.md"),
+        ROOT / ".env.example",
+        *(ROOT / "docker").iterdir(),
+    ]
+    telling = [
+        file.relative_to(ROOT).as_posix()
+        for file in [*docs, *sources(*PACKAGES)]
+        if re.search(r"(pip install|uv add) [^\n]*\bmillrace\b", file.read_text())
+    ]
+
+    assert telling == []
+
+
 def test_folders_that_share_a_name_with_a_library_are_no_packages():
     """An `__init__.py` there would shadow `import alembic` and `import docker` for everyone."""
     assert not (ROOT / "alembic" / "__init__.py").exists()
