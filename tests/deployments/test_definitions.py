@@ -30,14 +30,16 @@ def test_every_deployment_starts_the_flow_of_a_pipeline_with_parameters_that_it_
     pipeline = PIPELINES[deployment.flow_name]
 
     assert deployment.entrypoint == f"flows.{pipeline.name}.{pipeline.name}"
-    if deployment.parameters:
-        assert deployment.parameters.keys() == {"params"}
-        # Prefect keeps them as JSON.
-        pipeline.params.model_validate_json(json.dumps(deployment.parameters["params"]), strict=True)
+    # A schedule's own parameters replace the deployment's of the same name.
+    for given in (deployment.parameters, *(schedule.parameters for schedule in deployment.schedules)):
+        if given:
+            assert given.keys() == {"params"}
+            # Prefect keeps them as JSON.
+            pipeline.params.model_validate_json(json.dumps(given["params"]), strict=True)
 
 
 def test_what_spends_money_on_a_schedule_is_off_until_somebody_switches_it_on():
-    """The example of work on a schedule answers from the offline model until a provider is enabled."""
+    """Whoever enables a paid provider has not asked for an analysis of these documents every night."""
     scheduled = {
         name: [one.active for one in deployment.schedules]
         for name, deployment in DEPLOYMENTS.items()
@@ -45,7 +47,7 @@ def test_what_spends_money_on_a_schedule_is_off_until_somebody_switches_it_on():
     }
 
     assert scheduled == {
-        "analysis/nightly-docs": [True],
+        "analysis/nightly-docs": [False],
         "optimize/nightly-sort": [False],
         "cross_pollinate/weekly-chat": [False],
     }

@@ -80,16 +80,20 @@ async def test_the_form_offers_every_kind_of_source_and_none_is_taken_without_it
 
 async def test_a_schedule_that_someone_paused_stays_paused(client: PrefectClient):
     """Else every restart would start the nightly work again that a person had stopped."""
-    await register(read_deployments())
-    deployment = await client.read_deployment_by_name("analysis/nightly-docs")
+    (written,) = [each for each in read_deployments() if each.full_name == "analysis/nightly-docs"]
+    nightly = [each.model_copy(update={"active": True}) for each in written.schedules]
+    active = written.model_copy(update={"name": "active-here", "schedules": nightly})
+    await register([active])
+    deployment = await client.read_deployment_by_name(active.full_name)
     (schedule,) = deployment.schedules
     assert (schedule.active, schedule.slug, schedule.schedule.cron) == (True, "nightly", "0 3 * * *")
     await client.update_deployment_schedule(deployment.id, schedule.id, active=False)
 
-    await register(read_deployments())
+    await register([active])
 
-    (schedule,) = (await client.read_deployment_by_name("analysis/nightly-docs")).schedules
+    (schedule,) = (await client.read_deployment_by_name(active.full_name)).schedules
     assert schedule.active is False
+    await client.delete_deployment(deployment.id)
 
 
 async def test_a_schedule_that_someone_switched_on_stays_on(client: PrefectClient):
