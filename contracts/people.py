@@ -91,6 +91,9 @@ SERVER_SCOPES = frozenset(
     {Scope.MODELS_WRITE, Scope.USERS_READ, Scope.USERS_WRITE, Scope.AUDIT_READ, Scope.ACCOUNT}
 )
 
+# The space of a server that asks nobody, and of what its operator starts.
+LOCAL_SPACE = "local"
+
 # What a run needs to know of whoever started it: the rest is decided at the door.
 GRANTS = frozenset({Scope.TOOLS_WRITE})
 

@@ -18,10 +18,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class JobVariables(_Strict):
+    """What the warm worker is told about the runs."""
+
+    owner: str = Field(description="Whose they are: `local`, `user:<id>` or `project:<id>`.")
+
+
 class WorkPool(_Strict):
     """Which warm workers execute the runs."""
 
     name: Pool
+    job_variables: JobVariables | None = Field(None, description="None: what Prefect knows already holds.")
 
 
 class Schedule(_Strict):

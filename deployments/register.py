@@ -1,7 +1,8 @@
 """Tell Prefect what may be started: work pools, and the deployments of `prefect.yaml`.
 
 `python -m deployments.register` does it once. Doing it again changes nothing, except that it brings back
-what the file says; a schedule that someone switched off or on stays so.
+what the file says; a schedule that someone switched off or on stays so, and so does an owner that only
+Prefect knows.
 """
 
 import asyncio
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.responses import DeploymentResponse
 
 WORKER_TYPE = "millrace"
+OWNER = "owner"
 log = structlog.get_logger(__name__)
 
 
@@ -72,7 +75,7 @@ async def _wait_for(client: "PrefectClient", seconds: float) -> None:
 
 
 async def _put_pools(client: "PrefectClient") -> None:
-    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectAlreadyExists
 
     for name in get_args(Pool):
@@ -92,6 +95,22 @@ async def _put_pools(client: "PrefectClient") -> None:
                     " Delete that pool, or use another Prefect server.",
                     code="work_pool_taken",
                 ) from None
+            if OWNER not in found.base_job_template.get("job_configuration", {}):
+                told = WorkPoolUpdate(base_job_template=_with_owner(found.base_job_template))
+                await client.update_work_pool(name, told)
+
+
+def _with_owner(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template of a pool from before deployments had owners, its own changes kept."""
+    ours, variables = base_job_template(), template.get("variables", {})
+    asked = {OWNER: ours["variables"]["properties"][OWNER], **variables.get("properties", {})}
+    return {
+        "job_configuration": {
+            **template.get("job_configuration", {}),
+            OWNER: ours["job_configuration"][OWNER],
+        },
+        "variables": {**ours["variables"], **variables, "properties": asked},
+    }
 
 
 def base_job_template() -> dict[str, Any]:
@@ -107,32 +126,41 @@ def base_job_template() -> dict[str, Any]:
 async def _put_deployment(client: "PrefectClient", deployment: Deployment, flow: "Flow[Any, Any]") -> None:
     from prefect.utilities.callables import parameter_schema
 
+    found = await _known(client, deployment)
+    told = deployment.work_pool.job_variables
     await client.create_deployment(
         flow_id=await client.create_flow_from_name(flow.name),
         name=deployment.name,
         description=deployment.description,
         tags=deployment.tags,
         work_pool_name=deployment.work_pool.name,
+        job_variables=(found.job_variables if found else {}) | (told.model_dump() if told else {}),
         entrypoint=deployment.entrypoint,
         pull_steps=[],
         parameters=deployment.parameters,
         # The UI makes its form from this, and the server refuses parameters that do not fit it.
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
         enforce_parameter_schema=True,
-        schedules=await _schedules(client, deployment),
+        schedules=_schedules(deployment, found),
     )
 
 
-async def _schedules(client: "PrefectClient", deployment: Deployment) -> list["DeploymentScheduleCreate"]:
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule
+async def _known(client: "PrefectClient", deployment: Deployment) -> "DeploymentResponse | None":
     from prefect.exceptions import ObjectNotFound
 
     try:
-        found = await client.read_deployment_by_name(deployment.full_name)
-        active = {schedule.slug: schedule.active for schedule in found.schedules}
+        return await client.read_deployment_by_name(deployment.full_name)
     except ObjectNotFound:
-        active = {}
+        return None
+
+
+def _schedules(
+    deployment: Deployment, found: "DeploymentResponse | None"
+) -> list["DeploymentScheduleCreate"]:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+
+    active = {schedule.slug: schedule.active for schedule in found.schedules} if found else {}
     return [
         DeploymentScheduleCreate(
             schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),

@@ -19,6 +19,7 @@ from contracts.runs import PRIORITIES, CalledOff, Origin, RunError, RunStatus, W
 from database.clock import from_now, now
 from database.engine import ReadSession, WriteSession
 from database.errors import Fenced
+from database.people.spaces import require_space
 from database.queue.endings import NOT_WAITING, ended
 from database.queue.events import append_state, insert_states
 from database.queue.reaper import end_leases, leased_runs
@@ -114,10 +115,14 @@ async def adopt_run(  # noqa: PLR0913  a row's columns
     Returns:
         The claim, or None when the run has ended, waits for its concurrency key, or a live worker has it
         (this one included: what is under way in this process is not begun a second time).
+
+    Raises:
+        BadInput: `unknown_space`, the row would be nobody's.
     """
     values = new_run(pipeline=pipeline, pool=pool, params=params, owner=owner, origin=origin)
     found = await insert_or_existing(session, _RUNS, {**values, "flow_run_id": flow_run_id}, [_RUNS.c.id])
     if found.id == values["id"]:
+        await require_space(session, owner)
         await insert_states(session, [(found.id, 1, RunStatus.ACCEPTED, 0)])
         await _bind_to_agent(session, owner, found.id, values["chat_id"])
         if (key := values["concurrency_key"]) is not None:

@@ -19,7 +19,7 @@ import structlog
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import AsyncClientContext
 from prefect.states import Failed
-from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+from prefect.workers.base import BaseVariables, BaseWorker, BaseWorkerResult
 
 from contracts.pipelines import PIPELINES, Pool
 from contracts.runs import Origin, RunError, RunStatus
@@ -30,6 +30,7 @@ from database.settings import DatabaseSettings
 from deployments.worker.engine_seams import own_the_process
 from deployments.worker.executions import LEAVE_SECONDS, PREFECT_RETRY_SECONDS, Executions
 from deployments.worker.flow_runs import CancelledThere, FlowRuns, refused
+from deployments.worker.job import JobConfiguration, owner_of
 from deployments.worker.models import Answers, Models
 from deployments.worker.neighbours import Neighbours
 from deployments.worker.reconnecting import reconnect
@@ -46,8 +47,6 @@ from runtime.ids import new_id
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-LOCAL_OWNER = "local"
 
 
 def worker_name(pool: str) -> str:
@@ -72,10 +71,11 @@ class WarmRunResult(BaseWorkerResult):
     """Prefect asks for a result of the infrastructure; here that is this process."""
 
 
-class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResult]):
+class MillraceWorker(BaseWorker[JobConfiguration, BaseVariables, WarmRunResult]):
     """Runs flow runs of a `millrace` work pool in this process."""
 
     type = "millrace"
+    job_configuration = JobConfiguration
     _description = "Runs Millrace pipelines inside a warm process: milliseconds from trigger to first line."
 
     def __init__(self, work_pool_name: str, *args: Any, **kwargs: Any) -> None:
@@ -172,7 +172,7 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
     async def run(
         self,
         flow_run: FlowRun,
-        configuration: BaseJobConfiguration,
+        configuration: JobConfiguration,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> WarmRunResult:
         """Not the way in: every run goes through the table first, see `_submit_run`."""
@@ -251,21 +251,20 @@ class MillraceWorker(BaseWorker[BaseJobConfiguration, BaseVariables, WarmRunResu
         """Give a flow run of the UI or of a schedule its row, and start it."""
         executions = self.executions
         try:
-            pipeline = await executions.flow_runs.pipeline_of(flow_run)
+            claimed = await executions.outcomes.write(
+                adopt_run,
+                flow_run_id=flow_run.id,
+                pipeline=await executions.flow_runs.pipeline_of(flow_run),
+                pool=self.pool,
+                params=flow_run.parameters.get("params") or {},
+                owner=await owner_of(flow_run, executions.flow_runs.client, self.work_pool.base_job_template),
+                origin=Origin.SCHEDULE if flow_run.auto_scheduled else Origin.UI,
+                worker=self.name,
+                lease_seconds=self.settings.worker_lease_seconds,
+            )
         except BadInput as error:
             await executions.flow_runs.force(flow_run.id, Failed(message=error.message))
             return False
-        claimed = await executions.outcomes.write(
-            adopt_run,
-            flow_run_id=flow_run.id,
-            pipeline=pipeline,
-            pool=self.pool,
-            params=flow_run.parameters.get("params") or {},
-            owner=LOCAL_OWNER,
-            origin=Origin.SCHEDULE if flow_run.auto_scheduled else Origin.UI,
-            worker=self.name,
-            lease_seconds=self.settings.worker_lease_seconds,
-        )
         if claimed is None:
             return False
         if executions.draining:

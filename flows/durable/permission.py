@@ -9,20 +9,18 @@ from typing import Any
 
 from contracts.approvals import ApprovalStatus, Asking
 from contracts.calls import TOOL_CALL, CallRequest
-from contracts.people import Scope
+from contracts.people import LOCAL_SPACE, Scope
 from contracts.tools import Effect
 from flows.durable.approvals import answered, digest_of
 from flows.durable.run import Run
 from runtime.errors import MillraceError
 
-# The space of a server that asks nobody, and of what its operator starts: who has the machine may do all.
-LOCAL = "local"
-
 
 def allowed(run: Run, effect: Effect) -> bool:
     """Return whether a run makes calls of this effect without asking."""
     if effect is Effect.WRITE:
-        return run.owner == LOCAL or Scope.TOOLS_WRITE in run.grants
+        # Who has the machine may do all.
+        return run.owner == LOCAL_SPACE or Scope.TOOLS_WRITE in run.grants
     return effect is Effect.READ
 
 

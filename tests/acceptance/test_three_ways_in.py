@@ -63,6 +63,29 @@ def test_a_schedule_comes_due(stack: Stack) -> None:
     everything_is_written(stack, stack.ended(run["id"]))
 
 
+@pytest.mark.one_database
+def test_a_deployment_says_whose_its_runs_are(stack: Stack) -> None:
+    """Nobody who signs in is in the space `local`: no schedule's run was ever seen there."""
+    password = "correct horse battery\n"
+    said = stack.millrace("user", "create", "owner@example.org", "--json", typed=password)
+    theirs = started_for(stack, f"user:{json.loads(said)['id']}")
+    assert stack.final_state(theirs) == "COMPLETED"
+    assert stack.run_of(theirs) is None, "it is not of the space `local`, which asks here"
+    nobodys = started_for(stack, "user:nobody")
+    assert stack.final_state(nobodys) == "FAILED"
+    assert "job variable `owner`" in stack.flow_run(nobodys)["state"]["message"]
+
+
+def started_for(stack: Stack, owner: str) -> str:
+    """Start a probe of a deployment that names this owner; return the flow run's id."""
+    deployments = stack.prefect("/deployments/filter", {"deployments": {"name": {"any_": ["default"]}}})
+    probe = next(one for one in deployments if one["entrypoint"].startswith("flows.probe"))
+    kept = {name: probe[name] for name in ("flow_id", "entrypoint", "work_pool_name", "pull_steps")}
+    made = stack.prefect("/deployments/", {**kept, "name": "owned", "job_variables": {"owner": owner}})
+    started = {"parameters": {"params": {"steps": 1}}, "state": {"type": "SCHEDULED"}}
+    return str(stack.prefect(f"/deployments/{made['id']}/create_flow_run", started)["id"])
+
+
 def scheduled(stack: Stack) -> dict[str, Any] | None:
     """Return a probe that a schedule has started; the nightly work of others is none."""
     runs = stack.get("/api/v1/runs", limit=50)["items"]

@@ -72,6 +72,7 @@ def test_prefects_own_reader_finds_the_same_deployments():
         (("name: interactive", "name: gpu"), "deployments.0.work_pool.name: Input should be 'interactive'"),
         (("entrypoint: flows.chat_turn.chat_turn", "entrypoint: flows/chat_turn.py:chat_turn"), "entrypoint"),
         (("tags: [millrace]", "concurrency_limit: 1"), "concurrency_limit: Extra inputs are not permitted"),
+        (("name: interactive", "name: interactive\n      job_variables: {image: x}"), "job_variables"),
         (("deployments:", "deployments: ["), "is not YAML"),
     ],
 )

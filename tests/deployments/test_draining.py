@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import anyio
 import pytest
 import sqlalchemy as sa
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, WorkPool
 
 from database.engine import Database
 from database.queue.leases import claim_runs
@@ -105,6 +105,8 @@ def stopping(database: Database, monkeypatch: pytest.MonkeyPatch) -> MillraceWor
     worker = MillraceWorker("batch")
     monkeypatch.setattr(worker, "_limiter", anyio.CapacityLimiter(5))
     monkeypatch.setattr(worker, "_release_limit_slot", lambda _flow_run_id: None)
+    pool = WorkPool(name="batch", type="millrace", base_job_template=worker.get_default_base_job_template())
+    monkeypatch.setattr(worker, "_work_pool", pool)
     worker.executions = Executions(database, object(), FlowRuns(SlowPrefect(), database))  # type: ignore[arg-type]
     return worker
 
