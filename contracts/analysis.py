@@ -41,7 +41,10 @@ class FileSource(_Source):
 
 
 class FolderSource(_Source):
-    """Files that the worker can see, by a pattern below its documents folder (`DOCUMENTS_ROOT`)."""
+    """Files that the worker can see, by a pattern below its documents folder (`DOCUMENTS_ROOT`).
+
+    Where people sign in each space has a folder of its own below it.
+    """
 
     kind: Literal["folder"] = "folder"
     pattern: str = Field(min_length=1, max_length=500, examples=["docs/**/*.md"])

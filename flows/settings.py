@@ -4,15 +4,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from runtime.home import PROJECT
 from runtime.settings import Slice
 
 
 class FlowSettings(Slice):
     """Settings of the pipelines in a worker."""
 
-    documents_root: Path = Field(
-        PROJECT, description="The only folder that analysis may read files from by pattern."
+    documents_root: Path | None = Field(
+        None,
+        description="The only folder that analysis may read files from by pattern. Runs of people and"
+        " projects read from its subfolder of their space (user-ID, project-ID); with no value they read"
+        " none, and those of `local` the folder that Millrace runs from.",
     )
     analysis_parallel_parts: int = Field(
         8, ge=1, le=200, description="Parts of documents that one analysis run works on at once."

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from contracts.analysis import MAX_SOURCES, FileSource, FolderSource, SkippedDocument, Source, TextSource
+from contracts.people import LOCAL_SPACE
 from database.patience import outlast
 from database.talk.files import StoredFile, file_content, get_file
 from flows.durable.run import Run
 from flows.settings import FlowSettings
 from runtime.errors import BadInput
+from runtime.home import PROJECT
 from tools.documents import Document, find_files, read_document, read_file
 
 
@@ -28,14 +31,15 @@ async def read_sources(run: Run, sources: list[Source]) -> Collected:
     A document that cannot be read is skipped with its reason; reading goes on.
 
     Raises:
-        BadInput: `nothing_to_read` when no document is left, `too_many_documents` above 200, or
-            `path_outside_root` for a pattern that leaves the documents folder.
+        BadInput: `nothing_to_read` when no document is left, `too_many_documents` above 200,
+            `path_outside_root` for a pattern that leaves the documents folder, or `no_documents_folder` for
+            one of somebody who has none.
         NotFound: `file_not_found` for a file that is not the run's owner's.
     """
     collected = Collected()
     for source in sources:
         if isinstance(source, FolderSource):
-            await _read_folder(source, collected)
+            await _read_folder(run.owner, source, collected)
         elif isinstance(source, FileSource):
             await _read_upload(run, source, collected)
         else:
@@ -62,10 +66,25 @@ async def _upload(run: Run, source: FileSource) -> tuple[StoredFile, bytes]:
         return stored, await file_content(session, run.owner, source.file_id)
 
 
-async def _read_folder(source: FolderSource, collected: Collected) -> None:
-    root = FlowSettings().documents_root
+async def _read_folder(owner: str, source: FolderSource, collected: Collected) -> None:
+    root = _folder_of(owner)
     for path in await asyncio.to_thread(find_files, root, source.pattern, MAX_SOURCES):
         await _read(path.name, partial(read_file, root, path), collected)
+
+
+def _folder_of(owner: str) -> Path:
+    """Return what a space may read by pattern: people have a folder each, and not what the operator has."""
+    root = FlowSettings().documents_root
+    if owner == LOCAL_SPACE:
+        return root or PROJECT
+    name = owner.replace(":", "-")
+    if root is None or not (root / name).is_dir():
+        raise BadInput(
+            f"this server has no documents folder for {owner}: upload the files, or let its operator set"
+            f" DOCUMENTS_ROOT for the workers and make the folder {name} in it",
+            code="no_documents_folder",
+        )
+    return root / name
 
 
 async def _read(name: str, read: Callable[[], Document], collected: Collected) -> None:

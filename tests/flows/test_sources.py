@@ -63,6 +63,41 @@ async def test_a_pattern_that_leaves_the_documents_folder_is_refused(
     assert raised.value.code == "path_outside_root"
 
 
+async def test_people_read_by_pattern_from_the_folder_of_their_space_alone(
+    database: Database, folder: Path
+) -> None:
+    """Everybody who signed in could analyse everybody's documents."""
+    hers, project = f"user:{uuid4()}", f"project:{uuid4()}"
+    for owner in (hers, project):
+        theirs = folder / owner.replace(":", "-")
+        theirs.mkdir()
+        (theirs / "a.md").write_text(f"Of {owner}.")
+    (folder / "all.md").write_text("Of the operator.")
+    for owner in (hers, project):
+        collected = await read_sources(run_of(database, owner), [FolderSource(pattern="**/*")])
+        assert [document.text for document in collected.documents] == [f"Of {owner}."]
+    collected = await read_sources(run_of(database), [FolderSource(pattern="*")])
+    assert [document.name for document in collected.documents] == ["all.md"]
+    (folder / hers.replace(":", "-") / "link.md").symlink_to(folder / "all.md")
+    for pattern in ("link.md", f"../{project.replace(':', '-')}/*"):
+        with pytest.raises(BadInput) as raised:
+            await read_sources(run_of(database, hers), [FolderSource(pattern=pattern)])
+        assert raised.value.code == "path_outside_root"
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+async def test_people_without_a_folder_are_told_to_upload(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, is_set: bool
+) -> None:
+    """With no DOCUMENTS_ROOT they read the product's own configuration."""
+    if not is_set:
+        monkeypatch.delenv("DOCUMENTS_ROOT")
+    (folder / "all.md").write_text("Of the operator.")
+    with pytest.raises(BadInput, match="upload the files") as raised:
+        await read_sources(run_of(database, f"user:{uuid4()}"), [FolderSource(pattern="*.md")])
+    assert raised.value.code == "no_documents_folder"
+
+
 @pytest.mark.usefixtures("folder")
 async def test_somebody_elses_upload_does_not_exist(database: Database) -> None:
     theirs = await database.write(
@@ -87,7 +122,7 @@ async def test_more_documents_than_promised_are_refused(database: Database, fold
     assert raised.value.code in {"too_many_files", "too_many_documents"}
 
 
-def run_of(database: Database) -> Run:
-    """A run of the local owner that asks no model and tells nothing."""
+def run_of(database: Database, owner: str = "local") -> Run:
+    """A run that asks no model and tells nothing."""
     nothing = object()
-    return Run(uuid4(), 1, "local", "analysis", database, nothing, nothing, nothing)
+    return Run(uuid4(), 1, owner, "analysis", database, nothing, nothing, nothing)

@@ -1,5 +1,8 @@
 """Files of a folder, and nothing outside of it."""
 
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from runtime.errors import BadInput, NotFound
@@ -27,12 +30,13 @@ def find_files(root: Path, pattern: str, limit: int) -> list[Path]:
     """
     steps = _checked_steps(pattern)
     base = root.resolve()
-    found: list[Path] = []
-    for path in base.glob("/".join(steps)):
-        if any(step.startswith(".") for step in path.relative_to(base).parts) or not path.is_file():
+    # Two `**` meet the same file on several ways.
+    found: set[Path] = set()
+    for path in _matching(base, steps):
+        if not path.is_file():
             continue
         _inside(base, path)
-        found.append(path)
+        found.add(path)
         if len(found) > limit:
             raise BadInput(
                 f"More than {limit} files match {pattern!r}: use a narrower pattern.",
@@ -62,6 +66,30 @@ def read_file(root: Path, path: Path, limits: Limits = LIMITS) -> Document:
             f"{name} cannot be opened ({problem.strerror}).", code="file_not_found", detail={"document": name}
         ) from None
     return read_document(name, content, limits=limits)
+
+
+def _matching(folder: Path, steps: list[str]) -> Iterator[Path]:
+    """Yield what matches, as `Path.glob` does, which walks through all of `.git` and `.venv` first."""
+    step, *rest = steps
+    try:
+        with os.scandir(folder) as entries:
+            seen = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return
+    if step == "**":
+        if rest:
+            yield from _matching(folder, rest)
+        for entry in seen:
+            # Links are not followed: one that leads up would be walked for ever.
+            if entry.is_dir(follow_symlinks=False):
+                yield from _matching(folder / entry.name, steps)
+        return
+    for entry in seen:
+        if fnmatchcase(entry.name, step):
+            if not rest:
+                yield folder / entry.name
+            elif entry.is_dir():
+                yield from _matching(folder / entry.name, rest)
 
 
 def _checked_steps(pattern: str) -> list[str]:

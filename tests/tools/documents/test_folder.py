@@ -1,5 +1,8 @@
 """Files of the documents folder, and no way out of it."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from runtime.errors import BadInput, NotFound
@@ -33,6 +36,25 @@ def test_hidden_files_and_folders_are_left_out_even_when_they_are_asked_for(root
     assert ".env" not in names(root, "**/*")
     assert names(root, ".env") == []
     assert names(root, ".git/*") == []
+
+
+def test_hidden_folders_are_not_even_walked_through(root, monkeypatch):
+    """A `.venv` has more files than all documents: they were all listed, and then left out."""
+    entered, scandir = [], os.scandir
+
+    def told(folder):
+        entered.append(Path(folder).name)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", told)
+    assert names(root, "**/*.md") == ["a.md", "docs/c.md", "docs/deep/d.md"]
+    assert set(entered) == {"root", "docs", "deep"}
+
+
+def test_a_link_that_leads_up_is_walked_once_and_two_stars_find_a_file_once(root):
+    (root / "docs" / "up").symlink_to(root)
+    assert names(root, "**/deep/**/*.md") == ["docs/deep/d.md"]
+    assert names(root, "docs/*/a.md") == ["docs/up/a.md"]
 
 
 @pytest.mark.parametrize(
