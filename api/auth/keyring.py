@@ -15,6 +15,8 @@ from runtime.clock import utcnow
 from runtime.errors import ConfigurationProblem
 
 SECRET_BYTES = 32
+# The group may read, as Kubernetes mounts secrets for a process that is not root; it may bring no keys.
+REFUSED_BITS = 0o027
 # Longer than any access token lives (AUTH_ACCESS_MINUTES is at most 60).
 BELIEVED_AFTER = timedelta(hours=2)
 
@@ -59,18 +61,22 @@ def read_keys(path: Path) -> list[Key]:
     """Return the keys of a file, the newest last.
 
     Raises:
-        ConfigurationProblem: `bad_keys_file`, it is missing, readable by others, or holds something else.
+        ConfigurationProblem: `bad_keys_file`, it is missing, readable by others, writable by its group, or
+            holds something else.
     """
     remedy = "`millrace keys rotate` makes a good one."
     try:
-        others = path.stat().st_mode & 0o077
+        open_to = path.stat().st_mode & REFUSED_BITS
         keys = [_key(each) for each in json.loads(path.read_text())["keys"]]
     except OSError:
         raise _bad(f"There are no signing keys at {path}. {remedy}") from None
     except (ValueError, KeyError, TypeError):
         raise _bad(f"{path} is not a file of signing keys. {remedy}") from None
-    if others:
-        raise _bad(f"{path} can be read by other users of this machine: chmod 600 it, then rotate the keys.")
+    if open_to:
+        raise _bad(
+            f"{path} can be read by other users of this machine or changed by its group: chmod 600 it"
+            " (640 for a group that may read it; `defaultMode: 0400` of a mounted secret), then rotate them."
+        )
     if not keys or any(len(key.secret) < SECRET_BYTES for key in keys):
         raise _bad(f"{path} holds no key of {SECRET_BYTES} bytes. {remedy}")
     return sorted(keys, key=lambda key: key.made_at)
@@ -80,7 +86,7 @@ def rotate_keys(path: Path) -> Key:
     """Add a key that signs from now on; drop those whose tokens have all expired. Return the new one.
 
     Raises:
-        ConfigurationProblem: `bad_keys_file`.
+        ConfigurationProblem: `bad_keys_file`, or `keys_read_only` where no file can be written beside it.
     """
     at = utcnow()
     old = read_keys(path) if path.exists() else []
@@ -88,7 +94,14 @@ def rotate_keys(path: Path) -> Key:
     replaced = [newer.made_at for newer in old[1:]] + [at]
     kept = [key for key, until in zip(old, replaced, strict=False) if until > at - BELIEVED_AFTER]
     new = Key(f"{at:%Y%m%d}-{secrets.token_hex(4)}", secrets.token_bytes(SECRET_BYTES), at)
-    _write(path, [*kept, new])
+    try:
+        _write(path, [*kept, new])
+    except OSError as problem:
+        raise ConfigurationProblem(
+            f"{path.parent} cannot be written ({problem.strerror}). Where the keys are a mounted secret,"
+            " rotate a copy of the file and replace the secret with it: docs/auth.md says how.",
+            code="keys_read_only",
+        ) from None
     return new
 
 

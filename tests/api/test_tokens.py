@@ -152,6 +152,27 @@ def test_keys_that_others_can_read_are_no_secret(path: Path):
         read_keys(path)
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+def test_keys_of_a_mounted_secret_are_read(path: Path, mode: int):
+    """Kubernetes gives a secret's files to a group: 0440, and they were refused."""
+    path.chmod(mode)
+    assert read_keys(path)
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o604, 0o602, 0o601])
+def test_keys_that_the_group_can_change_or_others_can_touch_are_refused(path: Path, mode: int):
+    path.chmod(mode)
+    with pytest.raises(ConfigurationProblem, match="changed by its group"):
+        read_keys(path)
+
+
+def test_keys_in_a_folder_where_nothing_can_be_written_say_how_to_rotate_them():
+    """A mounted secret is read-only: the command ended with a traceback."""
+    with pytest.raises(ConfigurationProblem, match="replace the secret") as refusal:
+        rotate_keys(Path("/proc/auth-keys.json"))  # not even root makes a file there
+    assert refusal.value.code == "keys_read_only"
+
+
 def test_short_keys_are_refused(path: Path):
     keys = json.loads(path.read_text())
     keys["keys"][0]["secret"] = base64.b64encode(b"secret").decode()
