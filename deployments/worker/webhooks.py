@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr
 
 from contracts.webhooks import Delivery
 from database.engine import Database
-from database.queue.webhooks import Due, claim_webhooks, has_due_webhooks, note_delivery
+from database.queue.webhooks import MOST_AT_ONCE, Due, claim_webhooks, has_due_webhooks, note_delivery
 from runtime.clock import utcnow
 from runtime.errors import BadInput, ConfigurationProblem
 from runtime.outbound import Outbound
@@ -44,22 +44,50 @@ class WebhookSettings(Slice):
 
 
 class Webhooks:
-    """Takes due messages out of the outbox and delivers them."""
+    """Takes due messages out of the outbox and delivers them, many at once."""
 
     def __init__(self, database: Database, settings: WebhookSettings | None = None) -> None:
         settings = settings or WebhookSettings()
         self._database = database
-        self._outbound = Outbound(allow_private=settings.webhook_private_targets)
         self._secret = settings.webhook_secret
+        self._under_way: dict[asyncio.Task[None], str] = {}
+        # One TLS context for the process: it takes longer to make than a message to send. Connections are not
+        # kept: a receiver may close one just when the next message is written to it.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=httpcore.default_ssl_context(),
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=Outbound(allow_private=settings.webhook_private_targets),
+        )
 
-    async def deliver(self) -> int:
-        """Try every message that is due, and return how many there were."""
+    async def deliver(self) -> list[asyncio.Task[None]]:
+        """Begin to deliver what is due, as far as there are places, and return the tries.
+
+        Whoever looks again need not wait for them: a receiver that hangs holds one place for 15 s.
+        """
+        if len(self._under_way) >= MOST_AT_ONCE:
+            return []
         async with self._database.read() as session:
             if not await has_due_webhooks(session):
-                return 0
-        due = await self._database.write(claim_webhooks, LEASE_SECONDS)
-        await asyncio.gather(*(self._try(each) for each in due))
-        return len(due)
+                return []
+        due = await self._database.write(claim_webhooks, LEASE_SECONDS, list(self._under_way.values()))
+        tries = {asyncio.create_task(self._try(each), name=f"webhook-{each.id}"): each.owner for each in due}
+        self._under_way |= tries
+        for each in tries:
+            each.add_done_callback(self._ended)
+        return list(tries)
+
+    async def close(self) -> None:
+        """Stop the tries that are under way; their messages are due again when their leases end."""
+        for each in (tries := list(self._under_way)):
+            each.cancel()
+        await asyncio.gather(*tries, return_exceptions=True)
+        await self._pool.aclose()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("how a webhook went was not written: it is sent again", error=type(error).__name__)
 
     async def _try(self, due: Due) -> None:
         at, began = utcnow(), time.perf_counter()
@@ -86,10 +114,7 @@ class Webhooks:
             raise ConfigurationProblem("WEBHOOK_SECRET is not set: unsigned messages are not sent")
         body = json.dumps(due.body, separators=(",", ":")).encode()
         headers = signed_headers(f"msg_{due.id.hex}", int(time.time()), body, self._secret.get_secret_value())
-        async with (
-            httpcore.AsyncConnectionPool(network_backend=self._outbound) as pool,
-            pool.stream("POST", due.url, headers=_raw(headers), content=body) as answer,
-        ):
+        async with self._pool.stream("POST", due.url, headers=_raw(headers), content=body) as answer:
             return answer.status
 
 
