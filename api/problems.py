@@ -53,6 +53,7 @@ CODES: dict[str, tuple[int, str]] = {
     "chat_read_only": (403, "The chat was shared to be read"),
     "agent_read_only": (403, "The agent was not shared for this"),
     "project_admin_needed": (403, "Only an administrator of the project may do this"),
+    "key_of_another": (403, "Somebody else made the key"),
     "four_eyes": (403, "Nobody approves their own work"),
     "not_from_here": (403, "Only this machine may call"),
     "not_found": (404, "There is no such address"),

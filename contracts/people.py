@@ -174,6 +174,7 @@ class ApiKey(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
+    user_id: UUID = Field(description="Who made it, and answers for what it does.")
     name: str
     prefix: str = Field(description="How the key begins, to tell keys apart.", examples=["mlr_7Gq2xd"])
     # What a stored key may do besides was a scope once, and opens nothing any more.

@@ -104,11 +104,15 @@ async def get_key(key_id: UUID, caller: Reader, resources: ResourcesNow) -> ApiK
         return await keys.get_key(session, caller.owner, key_id, _made_by(caller))
 
 
-@router.post("/{key_id}/rotate", status_code=201, responses=errors("key_not_found", "not_allowed", *BODY))
+@router.post(
+    "/{key_id}/rotate",
+    status_code=201,
+    responses=errors("key_not_found", "not_allowed", "key_of_another", *BODY),
+)
 async def rotate_key(
     key_id: UUID, body: Rotation, caller: Writer, resources: ResourcesNow, by: DoerNow
 ) -> MadeKey:
-    """Make the next secret of a key; the old one works on for a while, so that programs can change over."""
+    """Make the next secret of a key of one's own; the old one works on for a while, to change over in."""
     until = utcnow() + timedelta(minutes=body.old_works_for_minutes)
     await _refuse_more_than_own(resources, caller, key_id)
     secret = new_secret(KEY_PREFIX)
@@ -116,7 +120,7 @@ async def rotate_key(
         keys.replace_key,
         by,
         key_id,
-        _made_by(caller),
+        caller.person(),
         prefix=secret[:PREFIX_SHOWN],
         key_hash=hashed(secret),
         old_until=until,
@@ -138,9 +142,12 @@ def _made_by(caller: Caller) -> UUID | None:
 
 
 async def _refuse_more_than_own(resources: Resources, caller: Caller, key_id: UUID) -> None:
-    """Keep a key with few scopes from getting the secret of one with many."""
+    """Keep a key with few scopes from getting the secret of one with many, and anybody from another's."""
     async with resources.database.read() as session:
         key = await keys.get_key(session, caller.owner, key_id, _made_by(caller))
+    if key.user_id != caller.user_id:
+        # The next secret acts as the old one's maker: whoever sees it could approve their own work as them.
+        raise NotAllowed("Somebody else made this key; you can only revoke it.", "key_of_another")
     if set(key.scopes) - caller.scopes:
         raise NotAllowed("The key may do more than you may; it can only be revoked.", "not_allowed")
 

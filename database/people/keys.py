@@ -106,13 +106,13 @@ async def replace_key(
     session: WriteSession,
     by: Doer,
     key_id: UUID,
-    user_id: UUID | None = None,
+    user_id: UUID,
     *,
     prefix: str,
     key_hash: str,
     old_until: datetime,
 ) -> ApiKey:
-    """Make a key like another one; the old one works until `old_until`, so that programs can change over.
+    """Make a key like another one of this person's; the old one works on until `old_until`.
 
     Raises:
         NotFound: `key_not_found`; a revoked or expired key cannot be rotated.
@@ -141,7 +141,7 @@ async def replace_key(
 
 async def known_by_key(session: ReadSession, key_hash: str) -> tuple[ApiKey, Known] | None:
     """Return a key that works and its maker; none when it does not work or the maker may not sign in."""
-    query = sa.select(*_COLUMNS, _KEYS.c.user_id).where(
+    query = sa.select(*_COLUMNS).where(
         _KEYS.c.hash == key_hash,
         _KEYS.c.revoked_at.is_(None),
         _KEYS.c.expires_at.is_(None) | (_KEYS.c.expires_at > utcnow()),

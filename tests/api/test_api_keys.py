@@ -100,6 +100,25 @@ async def test_a_rotated_key_works_beside_its_successor_for_a_while(town: Town):
     assert (await town.with_credential(at_once.json()["secret"], "GET", "/runs")).status_code == 200
 
 
+async def test_a_projects_administrator_ends_anothers_key_and_cannot_act_with_it(town: Town):
+    """The next secret of Otto's key would be Otto: Uma could approve with it what she made herself."""
+    uma, otto = town["uma"], town["otto"]
+    project = (await uma.post("/projects", {"name": "Legal"})).json()["id"]
+    member = {"email": otto.email, "role": "operator"}
+    assert (await uma.call("PUT", f"/projects/{project}/members", json=member)).status_code == 200
+    secret = await otto.key("approvals:decide", "approvals:read", project=project)
+    (seen,) = (await uma.get("/api-keys", project)).json()["items"]
+
+    refused = await uma.post(f"/api-keys/{seen['id']}/rotate", {}, project)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "key_of_another")
+    assert [each["user_id"] for each in (await uma.get("/api-keys", project)).json()["items"]] == [otto.id]
+    assert (await town.with_credential(secret, "GET", "/approvals")).status_code == 200
+    assert (await otto.post(f"/api-keys/{seen['id']}/rotate", {}, project)).status_code == 201
+    assert (await uma.call("DELETE", f"/api-keys/{seen['id']}", project)).status_code == 204
+    assert (await town.with_credential(secret, "GET", "/approvals")).status_code == 401
+
+
 async def test_the_last_use_is_noted_once_a_minute(town: Town):
     key = await town["uma"].key("runs:read")
     await asyncio.gather(*(town.with_credential(key, "GET", "/runs") for _ in range(5)))
