@@ -21,6 +21,7 @@ from api.trigger import KEY
 from api.turns import NewMessage, TurnFailure, accept_turn, answer_of
 from contracts.people import Scope
 from database.queue.runs import get_run
+from database.talk.guests import heard_by_guests, turn_run
 from database.talk.shares import opened
 from runtime.errors import (
     Conflict,
@@ -46,7 +47,7 @@ class Say(NewMessage):
 
 
 class Follow(BaseModel):
-    """Go on with a run of this chat whose log was cut off."""
+    """Go on with the run of a turn of this chat whose log was cut off."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -138,9 +139,9 @@ class ChatSocket:
         if isinstance(asked, Follow):
             await admitted(self.resources, self.caller, Kind.READ, [Scope.CHATS_READ])
             async with self.resources.database.read() as session:
-                owner = (await opened(session, self.caller.reader, self.chat_id)).owner
-                run = await get_run(session, owner, asked.run_id, chat_id=self.chat_id)
-            self._follow(owner, run.id, asked.after)
+                found = await opened(session, self.caller.reader, self.chat_id)
+                run = await turn_run(session, self.caller.reader, self.chat_id, asked.run_id)
+            self._follow(found.owner, run.id, asked.after, guest=found.guest)
             return
         await admitted(self.resources, self.caller, Kind.START, [Scope.CHATS_WRITE])
         turn = await self.resources.database.write(
@@ -148,10 +149,11 @@ class ChatSocket:
         )
         told = turn.message.model_dump(mode="json")
         await self.send("accepted", run_id=str(turn.run.id), message=told, replayed=not turn.created)
-        self._follow(turn.owner, turn.run.id, 0)
+        self._follow(turn.owner, turn.run.id, 0, guest=turn.guest)
 
-    def _follow(self, owner: str, run_id: UUID, after: int) -> None:
-        task = asyncio.create_task(self._tell(owner, run_id, after), name=f"socket-run-{run_id}")
+    def _follow(self, owner: str, run_id: UUID, after: int, *, guest: bool) -> None:
+        telling = self._tell(owner, run_id, after, guest=guest)
+        task = asyncio.create_task(telling, name=f"socket-run-{run_id}")
         self._followed.add(task)
         task.add_done_callback(self._followed.discard)
         task.add_done_callback(self._heard)
@@ -164,10 +166,11 @@ class ChatSocket:
             log.error("socket_failed", exc_info=error)
         self._broken.set()
 
-    async def _tell(self, owner: str, run_id: UUID, after: int) -> None:
+    async def _tell(self, owner: str, run_id: UUID, after: int, *, guest: bool) -> None:
         async with self.resources.tail.listen(run_id, after) as listener:
             while not listener.over:
-                for event in await listener.next(self.resources.settings.api_heartbeat_seconds):
+                events = await listener.next(self.resources.settings.api_heartbeat_seconds)
+                for event in heard_by_guests(events) if guest else events:
                     await self.send("event", event=event.model_dump(mode="json"))
         async with self.resources.database.read() as session:
             run = await get_run(session, owner, run_id)

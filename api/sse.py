@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api.resources import Resources
 from api.streams import while_known
 from contracts.runs import Event
+from database.talk.guests import heard_by_guests
 
 MAX_SEQ = 2**31 - 1
 RECONNECT_MILLISECONDS = 1000
@@ -68,13 +69,19 @@ class EventStream(StreamingResponse):
                 await super().__call__(scope, receive, send)
 
 
-async def follow(resources: Resources, run_id: UUID, after: int) -> AsyncGenerator[bytes]:
-    """Write a run's log behind the event `after`, with a comment in each silence, until the run's end."""
+async def follow(
+    resources: Resources, run_id: UUID, after: int, *, guest: bool = False
+) -> AsyncGenerator[bytes]:
+    """Write a run's log behind the event `after`, with a comment in each silence, until the run's end.
+
+    A `guest` hears what is for others than the run's owner.
+    """
     yield format_sse_event(retry=RECONNECT_MILLISECONDS)
     async with resources.tail.listen(run_id, after) as listener:
         while not listener.over:
-            if events := await listener.next(resources.settings.api_heartbeat_seconds):
-                yield b"".join(_lines(events))
+            events = await listener.next(resources.settings.api_heartbeat_seconds)
+            if heard := heard_by_guests(events) if guest else events:
+                yield b"".join(_lines(heard))
             elif not listener.over:
                 yield KEEPALIVE_COMMENT
 

@@ -12,9 +12,9 @@ from api.resources import Resources
 from api.trigger import storable, take_in
 from contracts.chat import (
     MAX_MESSAGE_CHARS,
-    Access,
     Author,
     ChatMode,
+    ChatRun,
     ChatTurnParams,
     ChatTurnResult,
     Message,
@@ -27,7 +27,7 @@ from database.queue.slots import key_holder
 from database.talk import chats, messages
 from database.talk.agents import agent_not_found
 from database.talk.shares import opened
-from runtime.errors import NotFound
+from runtime.errors import NotAllowed, NotFound
 from runtime.ids import derived_id
 
 TITLE_FROM_MESSAGE_CHARS = 80
@@ -58,7 +58,7 @@ class NewMessage(BaseModel):
 class Turn(BaseModel):
     """A message, the run that answers it, and the answer when there is one."""
 
-    run: Run
+    run: Run | ChatRun = Field(description="For guests of the chat: how it stands, and no more.")
     message: Message
     answer: Message | None = None
 
@@ -73,9 +73,10 @@ class TurnFailure(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTurn:
-    """A message that was taken in, its run, and in whose name both are kept."""
+    """A message that was taken in, its run, in whose name both are kept, and whether a guest said it."""
 
     owner: str
+    guest: bool
     run: Run
     message: Message
     created: bool
@@ -88,17 +89,19 @@ async def accept_turn(
 
     Raises:
         NotFound: `chat_not_found` or `agent_not_found`.
-        NotAllowed: `chat_read_only`.
+        NotAllowed: `chat_read_only`, or `not_allowed`: a guest wants a webhook.
         Conflict: `idempotency_conflict`, `key_busy` or `chat_of_other_agent`.
         BadInput: `key_not_free` or `too_large`.
     """
     found = await opened(session, caller.reader, chat_id, write=True)
     owner = found.owner
-    if found.access is not Access.OWN and key is not None:
+    if found.guest and body.options.webhook_url is not None:
+        raise NotAllowed("A webhook tells what a run cost: only the owner asks for one.", "not_allowed")
+    if found.guest and key is not None:
         # Keys are their owner's: the same one of a guest is another one.
         key = hashlib.sha256(f"{caller.actor} {key}".encode()).hexdigest()
     chat = await chats.get_chat(session, owner, chat_id)
-    if found.access is not Access.OWN and body.options.agent_id not in {None, chat.agent_id}:
+    if found.guest and body.options.agent_id not in {None, chat.agent_id}:
         # A guest talks with the agent that the chat has, and calls in none of its owner's others.
         raise agent_not_found(body.options.agent_id)
     mode = body.mode or ChatMode.DIRECT
@@ -116,7 +119,7 @@ async def accept_turn(
         await chats.rename_chat(session, owner, chat_id, _title(body.content))
     if await key_holder(session, owner, run.concurrency_key or "") != run.id:
         message = await _said_or_to_come(session, owner, run, chat_id, body.content)
-        return AcceptedTurn(owner, run, message, created)
+        return AcceptedTurn(owner, found.guest, run, message, created)
     message = await messages.add_message(
         session,
         owner,
@@ -127,7 +130,7 @@ async def accept_turn(
         message_id=derived_id(run.id, Author.USER),
         meta=said_by(owner, caller.responsible),
     )
-    return AcceptedTurn(owner, run, message, created)
+    return AcceptedTurn(owner, found.guest, run, message, created)
 
 
 async def _said_or_to_come(

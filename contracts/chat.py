@@ -146,7 +146,9 @@ class Chat(BaseModel):
     created_at: datetime
     updated_at: datetime
     messages: int = Field(0, description="How many messages it holds.")
-    cost_usd: Decimal = Decimal(0)
+    cost_usd: Decimal | None = Field(
+        Decimal(0), description="What its runs have cost, in US dollars; null: only its owner knows."
+    )
 
 
 def said_by(owner: str, person: str | None) -> dict[str, Any]:

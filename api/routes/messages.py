@@ -17,9 +17,7 @@ from api.resources import Resources, ResourcesNow
 from api.sse import EventStream, follow, written
 from api.trigger import IdempotencyKey, Wait, acceptance_headers, settled, tell_acceptance
 from api.turns import NewMessage, Turn, TurnFailure, accept_turn, answer_of
-from contracts.chat import (
-    Message,
-)
+from contracts.chat import ChatRun, Message
 from contracts.people import Scope
 from database.queue.runs import get_run
 from database.talk import messages
@@ -82,6 +80,7 @@ async def list_messages(
             "agent_not_found",
             "chat_of_other_agent",
             "chat_read_only",
+            "not_allowed",
             "idempotency_conflict",
             "key_busy",
             "key_not_free",
@@ -107,16 +106,20 @@ async def send_message(
     and its message joins the list when its turn has come: what is said before it, answers included, is what
     it is answered from. Going away does not stop the answer; it is in the list of messages later. A cut
     stream goes on at `/api/v1/runs/{run_id}/events` (see `Location`), for the chat's owner; who speaks in a
-    chat that was shared with them finds the answer in its messages.
+    chat that was shared with them hears how the run stands and what it says, and finds the answer in its
+    messages.
     """
     turn = await resources.database.write(accept_turn, caller, chat_id, body, idempotency_key)
     run, owner = turn.run, turn.owner
     if body.stream:
         _watch_share(request, resources, caller, chat_id)
-        return EventStream(_streamed(resources, owner, run.id), acceptance_headers(run, turn.created))
+        return EventStream(
+            _streamed(resources, owner, run.id, guest=turn.guest), acceptance_headers(run, turn.created)
+        )
     run = await settled(request, resources, replace(caller, owner=owner), run, wait)
     tell_acceptance(response, run, turn.created)
-    return Turn(run=run, message=turn.message, answer=await answer_of(resources, owner, run))
+    told = ChatRun.model_validate(run, from_attributes=True) if turn.guest else run
+    return Turn(run=told, message=turn.message, answer=await answer_of(resources, owner, run))
 
 
 @router.delete("/{message_id}", status_code=204, responses=errors("message_not_found", "invalid_parameters"))
@@ -139,8 +142,8 @@ def _watch_share(request: Request, resources: Resources, caller: Caller, chat_id
     request.state.ask_again = still
 
 
-async def _streamed(resources: Resources, owner: str, run_id: UUID) -> AsyncGenerator[bytes]:
-    async with aclosing(follow(resources, run_id, after=0)) as log:
+async def _streamed(resources: Resources, owner: str, run_id: UUID, *, guest: bool) -> AsyncGenerator[bytes]:
+    async with aclosing(follow(resources, run_id, after=0, guest=guest)) as log:
         async for chunk in log:
             yield chunk
     async with resources.database.read() as session:

@@ -117,15 +117,13 @@ async def is_key_known(session: ReadSession, owner: str, key: str) -> bool:
     return (await session.execute(query)).first() is not None
 
 
-async def get_run(session: ReadSession, owner: str, run_id: UUID, *, chat_id: UUID | None = None) -> Run:
-    """Return one run of the owner; with `chat_id`, one of that chat.
+async def get_run(session: ReadSession, owner: str, run_id: UUID) -> Run:
+    """Return one run of the owner.
 
     Raises:
         NotFound: `run_not_found`.
     """
     query = sa.select(*RUN_COLUMNS).where(RunRow.id == run_id, RunRow.owner == owner)
-    if chat_id is not None:
-        query = query.where(RunRow.chat_id == chat_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
         raise run_not_found(run_id)

@@ -1,17 +1,39 @@
 """What readers of a chat that was shared with them see of its turns besides the words."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from contracts.chat import ChatRun, Message
 from contracts.pipelines import CHAT_TURN
+from contracts.runs import Event, EventKind
 from database.engine import ReadSession
 from database.queue.runs import run_not_found
 from database.tables import ChatRow, MessageRow, RunRow
 from database.talk.messages import message_not_found
 from database.talk.shares import may_read
 from database.talk.sharing import Reader
+
+# What each event may tell a guest, the others not being theirs to hear. A state's `waiting` names budgets and
+# what is missing; without `step` nobody knows that the tokens of a step begin anew.
+_HEARD = {
+    EventKind.STATE: {"status", "attempt"},
+    EventKind.STEP: {"step", "status", "tries"},
+    EventKind.PROGRESS: {"done", "total", "of"},
+    EventKind.TOKEN: {"text", "step"},
+}
+
+
+def heard_by_guests(events: Iterable[Event]) -> list[Event]:
+    """Return what others than the owner may hear of a turn's log: how it stands and what is said."""
+    return [
+        event.model_copy(
+            update={"data": {k: told for k, told in event.data.items() if k in _HEARD[event.kind]}}
+        )
+        for event in events
+        if event.kind in _HEARD
+    ]
 
 
 async def turn_run(session: ReadSession, reader: Reader, chat_id: UUID, run_id: UUID) -> ChatRun:

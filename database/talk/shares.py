@@ -23,6 +23,11 @@ class Opened:
     owner: str
     access: Access
 
+    @property
+    def guest(self) -> bool:
+        """Whether it is somebody else's: what its runs cost, were given and called is not for this reader."""
+        return self.access is not Access.OWN
+
 
 async def opened(session: ReadSession, reader: Reader, chat_id: UUID, *, write: bool = False) -> Opened:
     """Return in whose name this reader may use a chat.
@@ -62,7 +67,8 @@ async def get_opened(session: ReadSession, reader: Reader, chat_id: UUID) -> Cha
     """
     found = await opened(session, reader, chat_id)
     chat = await get_chat(session, found.owner, chat_id)
-    return chat.model_copy(update={"access": found.access})
+    cost = {"cost_usd": None} if found.guest else {}
+    return chat.model_copy(update={"access": found.access, **cost})
 
 
 async def list_shared(
@@ -79,7 +85,9 @@ async def list_shared(
     )
     may_write = set((await session.execute(writable)).scalars())
     items = [
-        chat.model_copy(update={"access": Access.WRITE if chat.id in may_write else Access.READ})
+        chat.model_copy(
+            update={"access": Access.WRITE if chat.id in may_write else Access.READ, "cost_usd": None}
+        )
         for chat in page.items
     ]
     return Page(items, page.next_cursor)

@@ -1,17 +1,27 @@
 """A chat of one's own, opened to a project or to one member of it: for so much, and not a moment longer."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
 from contracts.chat import Author
 from contracts.people import Role
+from contracts.runs import EventKind, Origin
+from database.queue.events import append_events
+from database.queue.runs import accept_run
 from database.talk.messages import add_message
-from tests.api.people import Town
-from tests.api.worker import begin, succeed
+from runtime.clock import utcnow
+from tests.api.people import V1, Town
+from tests.api.served import served
+from tests.api.worker import begin, fail, succeed
 
 SAID = {"content": "What is in the contract?"}
 
@@ -132,6 +142,97 @@ async def test_a_reader_sees_how_a_turn_stands_and_nothing_else_of_its_run(share
     assert (await shared.seen_by("otto", f"/runs/{mine.json()['run']['id']}")).status_code == 404
     await shared.town["uma"].call("DELETE", f"/chats/{shared.chat}/shares/{share}")
     assert (await shared.seen_by("otto", path)).status_code == 404
+
+
+COSTLY: list[tuple[EventKind, dict[str, Any], datetime]] = [
+    (EventKind.COST, {"step": "answer", "usd": "0.02"}, utcnow()),
+    (EventKind.BUDGET, {"cap_usd": "5", "spent_usd": "4"}, utcnow()),
+    (EventKind.STEP, {"step": "answer", "status": "failed", "tries": 1, "error": "over_budget"}, utcnow()),
+    (EventKind.STATE, {"status": "waiting", "waiting": {"reason": "0.5 USD is missing"}}, utcnow()),
+    (EventKind.TOKEN, {"text": "Clause 4.", "step": "answer"}, utcnow()),
+]
+
+
+async def test_a_guest_who_writes_is_not_told_what_it_costs_and_was_given(shared: Shared):
+    await shared.open("write")
+    turn = (await shared.says("otto")).json()
+
+    assert set(turn["run"]) == {"id", "status", "error", "created_at", "started_at", "finished_at"}
+    listed = (await shared.town["otto"].get("/chats?shared=true", shared.project)).json()["items"]
+    assert [each["cost_usd"] for each in [*listed, (await shared.seen_by("otto")).json()]] == [None, None]
+    assert (await shared.town["uma"].get(f"/chats/{shared.chat}")).json()["cost_usd"] == "0"
+    hook = {**SAID, "options": {"webhook_url": "https://example.com/hook"}}
+    refused = await shared.town["otto"].post(f"/chats/{shared.chat}/messages", hook, shared.project)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
+
+
+@pytest.mark.parametrize("way", ["socket", "stream"])
+async def test_a_guest_hears_how_a_turn_stands_and_no_costs(shared: Shared, way: str):
+    await shared.open("write")
+    store, otto = shared.town.resources.database, shared.town["otto"]
+    headers = {"Authorization": f"Bearer {otto.tokens['access_token']}", "Millrace-Project": shared.project}
+
+    async def work() -> None:
+        claimed = await begin(store)
+        await store.write(append_events, claimed.id, None, COSTLY)
+        await fail(store, claimed)
+
+    async with served(shared.town.app) as address, asyncio.TaskGroup() as working:
+        if way == "stream":
+            working.create_task(work())
+            async with httpx2.AsyncClient(base_url=address, timeout=60) as client:
+                path, body = f"{V1}/chats/{shared.chat}/messages", {**SAID, "stream": True}
+                answer = await client.post(path, json=body, headers=headers)
+            lines = [line.removeprefix("data: ") for line in answer.text.split("\n") if '"kind"' in line]
+            heard = [json.loads(line) for line in lines]
+        else:
+            run = (await shared.town["uma"].post(f"/chats/{shared.chat}/messages", SAID)).json()["run"]["id"]
+            await work()
+            heard = [
+                each["event"] async for each in followed(address, shared, headers, run) if "event" in each
+            ]
+
+    told: dict[str, set[str]] = {}
+    for each in heard:
+        told.setdefault(each["kind"], set()).update(each["data"])
+    assert told == {
+        "state": {"status", "attempt"},
+        "step": {"step", "status", "tries"},
+        "token": {"text", "step"},
+    }
+
+
+async def test_a_guest_follows_turns_and_no_other_run_of_the_chat(shared: Shared):
+    await shared.open("read")
+    turn = (await shared.town["uma"].post(f"/chats/{shared.chat}/messages", SAID)).json()["run"]["id"]
+    child, _ = await shared.town.resources.database.write(
+        accept_run,
+        pipeline="probe",
+        pool="interactive",
+        params={},
+        owner=f"user:{shared.town['uma'].id}",
+        origin=Origin.RUN,
+        parent_id=UUID(turn),
+    )
+    token = shared.town["otto"].tokens["access_token"]
+    headers = {"Authorization": f"Bearer {token}", "Millrace-Project": shared.project}
+    async with served(shared.town.app) as address:
+        told = await anext(followed(address, shared, headers, str(child.id)))
+
+    assert told["problem"]["code"] == "run_not_found"
+
+
+async def followed(
+    address: str, shared: Shared, headers: dict[str, str], run: str
+) -> AsyncIterator[dict[str, Any]]:
+    """Follow a run over the chat's web socket, to the last message about it."""
+    url = f"{address.replace('http', 'ws')}{V1}/chats/{shared.chat}/ws"
+    async with connect(url, additional_headers=headers, open_timeout=60) as connection, asyncio.timeout(60):
+        await connection.send(json.dumps({"type": "follow", "run_id": run}))
+        while True:
+            yield (message := json.loads(await connection.recv()))
+            if message["type"] != "event":
+                return
 
 
 async def test_a_guests_opinion_is_told_to_the_owner_and_decides_nothing(shared: Shared):
