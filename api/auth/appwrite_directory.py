@@ -28,6 +28,8 @@ OWNER = "owner"
 class AppwriteDirectory:
     """People of an Appwrite server."""
 
+    keeps_teams = True
+
     def __init__(self, database: Database, appwrite: Appwrite, known: KnownCallers) -> None:
         self._database = database
         self._appwrite = appwrite

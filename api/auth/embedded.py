@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 class Embedded:
     """Sign-ins of people whose passwords are ours to keep."""
 
+    keeps_teams = False
+
     def __init__(
         self,
         database: Database,

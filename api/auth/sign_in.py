@@ -22,7 +22,10 @@ class Directory(Protocol):
     """Knows people and their sign-ins.
 
     All of it raises NotAuthenticated for what is not good, and Unavailable when nobody can tell.
+    `keeps_teams`: it says who is in the projects that are its teams.
     """
+
+    keeps_teams: bool
 
     async def who(self, credential: str) -> Seen:
         """Return who has this access token."""

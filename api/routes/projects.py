@@ -14,6 +14,8 @@ from api.resources import Resources, ResourcesNow
 from api.routes.sign_in import BODY
 from contracts.people import Email, Member, PersonName, Project, Role, Scope
 from database.people import projects
+from database.people.directory import is_team
+from runtime.errors import NotAllowed
 
 router = APIRouter(prefix="/projects", tags=["people"], route_class=StrictRoute)
 
@@ -110,13 +112,15 @@ async def list_members(project_id: UUID, caller: Reader, resources: ResourcesNow
 @router.put(
     "/{project_id}/members",
     responses=errors(
-        "project_not_found", "user_not_found", "project_admin_needed", "last_admin", "project_full", *BODY
+        *("project_not_found", "user_not_found", "project_admin_needed", "last_admin", "project_full"),
+        *("managed_elsewhere", *BODY),
     ),
 )
 async def set_member(
     project_id: UUID, body: NewMember, caller: Writer, resources: ResourcesNow, by: DoerNow
 ) -> MemberList:
     """Let somebody in, or give a member another role."""
+    _refuse_team(resources, project_id)
     members = await resources.database.write(
         projects.set_member, by, caller.person(), project_id, body.email, body.role
     )
@@ -127,14 +131,24 @@ async def set_member(
 @router.delete(
     "/{project_id}/members/{user_id}",
     status_code=204,
-    responses=errors("project_not_found", "project_admin_needed", "last_admin", "invalid_parameters"),
+    responses=errors(
+        *("project_not_found", "project_admin_needed", "last_admin", "managed_elsewhere"),
+        "invalid_parameters",
+    ),
 )
 async def remove_member(
     project_id: UUID, user_id: UUID, caller: Writer, resources: ResourcesNow, by: DoerNow
 ) -> None:
     """Take somebody out of a project, or leave it."""
+    _refuse_team(resources, project_id)
     await resources.database.write(projects.remove_member, by, caller.person(), project_id, user_id)
     _forget(resources)
+
+
+def _refuse_team(resources: Resources, project_id: UUID) -> None:
+    """Keep a team's members as they are: what is changed here would be undone with their next request."""
+    if resources.people is not None and resources.people.directory.keeps_teams and is_team(project_id):
+        raise NotAllowed("The project is a team in Appwrite: its members change there.", "managed_elsewhere")
 
 
 def _forget(resources: Resources) -> None:

@@ -22,6 +22,7 @@ _IDENTITIES = core(IdentityRow)
 _USERS, _PROJECTS, _MEMBERS = core(UserRow), core(ProjectRow), core(MemberRow)
 # A team is the same project for every replica, whoever sees it first.
 _TEAMS = UUID("0b9f4f0e-5d57-4c8c-9d0b-3f3f6f2c7a11")
+_TEAM_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ async def subject_of(session: ReadSession, provider: str, user_id: UUID) -> str 
     """Return what a person is called by a provider."""
     here = (IdentityRow.provider == provider, IdentityRow.user_id == user_id)
     return (await session.execute(sa.select(IdentityRow.subject).where(*here).limit(1))).scalar_one_or_none()
+
+
+def is_team(project_id: UUID) -> bool:
+    """Whether a project is a provider's team: its id is derived (uuid5), that of one made here is a uuid7."""
+    return project_id.version == _TEAM_VERSION
 
 
 def identity_of(user_id: UUID, person: Foreign) -> dict[str, Any]:
@@ -129,6 +135,7 @@ async def _join(
         await session.execute(sa.delete(_MEMBERS).where(*here))
         member = {"project_id": project_id, "user_id": user_id, "role": role, "added_at": at}
         await session.execute(sa.insert(_MEMBERS).values(member))
-    if gone := present.keys() - wanted.keys():
+    # What was made here is not the provider's to end: it has told of teams alone.
+    if gone := {each for each in present.keys() - wanted.keys() if is_team(each)}:
         left = (_MEMBERS.c.user_id == user_id, _MEMBERS.c.project_id.in_(gone))
         await session.execute(sa.delete(_MEMBERS).where(*left))

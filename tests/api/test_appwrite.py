@@ -90,6 +90,37 @@ async def test_who_leaves_a_team_leaves_its_project(town: Town, appwrite: Appwri
     assert (await me(town, uma, **{"Millrace-Project": legal["id"]})).json()["code"] == "project_not_found"
 
 
+async def test_a_project_made_here_keeps_its_members(town: Town, appwrite: AppwriteServer):
+    """Appwrite knows teams alone; each answer of it used to take Uma out of what she had made."""
+    uma, otto = [(await tokens(town, name))["access_token"] for name in ("uma", "otto")]
+    await me(town, otto)
+    made = (await town.with_credential(uma, "POST", "/projects", json={"name": "Own"})).json()["id"]
+    added = await town.with_credential(
+        uma, "PUT", f"/projects/{made}/members", json={"email": "otto@example.org", "role": "viewer"}
+    )
+    assert added.status_code == 200, added.text
+    appwrite.people["uma1"].teams.clear()
+
+    roles = [(await me(town, each, **{"Millrace-Project": made})).json()["role"] for each in (uma, otto)]
+    assert roles == ["admin", "viewer"]
+    left = await town.with_credential(otto, "GET", "/projects")
+    assert {each["name"] for each in left.json()["items"]} == {"Own", "Legal"}
+
+
+async def test_a_teams_members_change_in_appwrite(town: Town):
+    """Else the change is answered with 200 and undone with the member's next request."""
+    uma, otto = [(await tokens(town, name))["access_token"] for name in ("uma", "otto")]
+    (legal,) = (await town.with_credential(uma, "GET", "/projects")).json()["items"]
+    other = (await me(town, otto)).json()["user"]["id"]
+    path, body = f"/projects/{legal['id']}/members", {"email": "otto@example.org", "role": "admin"}
+
+    for answer in (
+        await town.with_credential(uma, "PUT", path, json=body),
+        await town.with_credential(uma, "DELETE", f"{path}/{other}"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "managed_elsewhere")
+
+
 async def test_a_blocked_person_is_out_with_their_tokens_and_keys(town: Town, appwrite: AppwriteServer):
     shown = await tokens(town, "uma")
     made = await town.with_credential(
