@@ -20,6 +20,7 @@ from contracts.people import (
     SERVER_SCOPES,
     Role,
     Scope,
+    own_space_scopes,
     project_space,
     user_space,
 )
@@ -182,7 +183,7 @@ def caller_of(seen: Seen, project: UUID | None) -> Caller:
             raise project_not_found(project)
         project = key.project_id
     if project is None:
-        owner, role, scopes = user_space(person.user_id), person.role, ROLE_SCOPES[person.role]
+        owner, role, scopes = user_space(person.user_id), person.role, own_space_scopes(person.role)
     elif project in person.projects:
         owner, role = project_space(project), person.projects[project]
         scopes = ROLE_SCOPES[role] - SERVER_SCOPES

@@ -86,6 +86,8 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.OPERATOR: _OPERATOR,
     Role.ADMIN: frozenset(Scope),
 }
+# What an operator decides for all who are in a space. In one's own nobody else is: whoever works there may.
+OWN_SPACE_SCOPES = frozenset({Scope.BUDGETS_WRITE, Scope.PROGRAMS_PROMOTE, Scope.EXPERIMENTS_WRITE})
 # About the server as a whole or about the person: no role inside a project gives them.
 SERVER_SCOPES = frozenset(
     {Scope.MODELS_WRITE, Scope.USERS_READ, Scope.USERS_WRITE, Scope.AUDIT_READ, Scope.ACCOUNT}
@@ -202,6 +204,11 @@ class AuditEntry(BaseModel):
     detail: dict[str, object]
     address: str | None = Field(description="Where the request came from.")
     request_id: str | None
+
+
+def own_space_scopes(role: Role) -> frozenset[Scope]:
+    """Return what somebody of this role on the server may do in their own space."""
+    return ROLE_SCOPES[role] | (OWN_SPACE_SCOPES if role is not Role.VIEWER else frozenset())
 
 
 def user_space(user_id: UUID) -> str:

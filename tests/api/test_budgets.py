@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from httpx2 import AsyncClient
 
 from contracts.calls import CallRequest
-from contracts.people import Role
+from contracts.people import Role, user_space
 from contracts.runs import RunStatus, Waiting, WaitKind
 from database.engine import Database
 from database.errors import OverBudget
@@ -121,7 +121,7 @@ async def test_the_cap_of_an_agent_binds_two_runs_in_its_name(client: AsyncClien
 
 async def test_the_agent_of_another_has_no_budget_of_mine(town: Town):
     """Whoever could set one would learn that the agent is there."""
-    uma, otto = town["uma"], await town.settle("olga", Role.OPERATOR)
+    uma, otto = town["uma"], town["otto"]
     agent = (await uma.post("/agents", {"name": "clerk", "instructions": "x"})).json()["id"]
     body = {"scope": "agent", "subject": agent, "cap_usd": "1"}
     refused = await otto.call("PUT", "/budgets", json=body)
@@ -161,3 +161,31 @@ async def test_raising_or_removing_a_cap_wakes_who_waits_for_it(client: AsyncCli
         async with store.read() as session:
             assert (await get_run(session, "local", claimed.id)).status is RunStatus.QUEUED
         await begin(store)
+
+
+async def test_a_user_raises_the_cap_that_their_own_run_waits_at(town: Town):
+    """It could only be cancelled: money was an operator's, and no operator is in one's own space."""
+    uma, store = town["uma"], town.resources.database
+    run = (await uma.post("/pipelines/probe/runs", {"options": {"budget_usd": "0.10"}})).json()
+    claimed = await begin(store)
+    (budget,) = (await uma.get("/budgets")).json()["items"]
+    why = Waiting(kind=WaitKind.BUDGET, reason="No money is left.", about=budget["id"])
+    await store.write(park_run, claimed.id, claimed.attempt, why)
+    raised = {"scope": "run", "subject": run["id"], "cap_usd": "0.20"}
+
+    assert (await uma.call("PUT", "/budgets", json=raised)).status_code == 200
+    async with store.read() as session:
+        assert (await get_run(session, user_space(UUID(uma.id)), claimed.id)).status is RunStatus.QUEUED
+
+
+async def test_a_projects_money_is_its_operators_and_a_viewer_only_looks(town: Town):
+    uma, otto = town["uma"], town["otto"]
+    project = (await otto.post("/projects", {"name": "Legal"})).json()["id"]
+    await otto.call("PUT", f"/projects/{project}/members", json={"email": uma.email, "role": "user"})
+    vera = await town.settle("vera", Role.VIEWER)
+
+    for answer in (
+        await uma.call("PUT", "/budgets", project, json={"cap_usd": "9"}),
+        await vera.call("PUT", "/budgets", json={"cap_usd": "9"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")

@@ -4,6 +4,7 @@ from xml.etree import ElementTree as ET
 
 from httpx2 import AsyncClient
 
+from contracts.people import Role
 from contracts.runs import RunStatus
 from database.engine import Database
 from database.gateway.models import register_models
@@ -85,9 +86,18 @@ async def test_an_unknown_experiment_is_not_found(client: AsyncClient):
         assert (answer.status_code, answer.json()["code"]) == (404, "experiment_not_found")
 
 
-async def test_users_look_and_do_not_start_and_a_projects_operator_does_not_route_the_server(town: Town):
-    uma = town["uma"]
+async def test_users_start_in_their_own_space_look_in_a_project_and_do_not_route_the_server(town: Town):
+    uma, otto = town["uma"], town["otto"]
+    await town.resources.database.write(register_models, [entry(), entry("claude")])
+    project = (await otto.post("/projects", {"name": "Legal"})).json()["id"]
+    await otto.call("PUT", f"/projects/{project}/members", json={"email": uma.email, "role": "user"})
 
-    assert (await uma.get("/experiments")).json()["items"] == []
-    refused = await uma.post("/experiments", BODY)
-    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    assert (await uma.get("/experiments", project)).json()["items"] == []
+    mine = await uma.post("/experiments", BODY)
+    assert mine.status_code == 201, mine.text
+    for refused in (
+        await uma.post("/experiments", BODY, project),
+        await uma.post(f"/experiments/{mine.json()['id']}/promote", {"arm": "claude"}),
+        await (await town.settle("vera", Role.VIEWER)).post("/experiments", BODY),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")

@@ -2,12 +2,13 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from contracts.approvals import Asking
-from contracts.people import Role, project_space
+from contracts.people import Role, project_space, user_space
 from contracts.programs import VersionOrigin
 from contracts.recommendations import Recommendation
 from contracts.runs import Waiting, WaitKind
@@ -187,6 +188,20 @@ async def test_who_may_decide_but_not_promote_cannot_approve(town: Town):
     key = await town["otto"].key("approvals:decide", project=project)
     answer = await town.with_credential(key, "POST", f"/recommendations/{made.id}/decision", json=YES)
     assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+
+
+async def test_in_their_own_space_a_user_approves_and_undoes_four_eyes(town: Town):
+    """Nobody else is there who could."""
+    uma, store, path = town["uma"], town.resources.database, f"/programs/{NAME}/policy"
+    owner = user_space(UUID(uma.id))
+    await prepared(store, owner)
+    await uma.post("/recommendations", COMPARE)
+    made = await asked(store, owner)
+    approved = await uma.post(f"/recommendations/{made.id}/decision", YES)
+    assert (approved.status_code, approved.json()["status"]) == (200, "approved")
+    for wanted in (True, False):
+        told = await uma.call("PUT", path, json={"four_eyes": wanted})
+        assert (told.status_code, told.json()["four_eyes"]) == (200, wanted)
 
 
 async def test_a_policy_is_set_by_those_who_promote(town: Town):

@@ -9,7 +9,15 @@ from api.app import create_app
 from api.auth.settings import AuthSettings
 from api.routes import socket
 from api.settings import ApiSettings
-from contracts.people import GRANTS, ROLE_SCOPES, Role, Scope
+from contracts.people import (
+    GRANTS,
+    OWN_SPACE_SCOPES,
+    ROLE_SCOPES,
+    SERVER_SCOPES,
+    Role,
+    Scope,
+    own_space_scopes,
+)
 
 # Before anybody is known, and probes.
 PUBLIC = {"healthz", "readyz", "login", "refresh", "github_sign_in", "github_callback"}
@@ -88,6 +96,16 @@ def test_each_role_may_what_the_one_before_it_may():
 
     assert viewer < user < operator < admin == frozenset(Scope)
     assert not any(scope.endswith((":write", ":promote", ":decide", ":use")) for scope in viewer)
+
+
+def test_at_home_a_user_is_an_operator_of_nothing_but_their_own():
+    viewer, user, operator, admin = (own_space_scopes(role) for role in Role)
+
+    assert viewer == ROLE_SCOPES[Role.VIEWER]
+    assert (
+        user - ROLE_SCOPES[Role.USER] == OWN_SPACE_SCOPES == operator - SERVER_SCOPES - ROLE_SCOPES[Role.USER]
+    )
+    assert (operator, admin) == (ROLE_SCOPES[Role.OPERATOR], ROLE_SCOPES[Role.ADMIN])
 
 
 async def test_the_document_shows_the_scheme(operations: dict[str, dict[str, Any]]):
