@@ -98,7 +98,7 @@ class Listener:
             self._closed = True
             return []
         last, status = head
-        # Retention may have taken the events of an ended run, and a caller may name an event to come.
+        # Whoever cleans the database up may have taken an ended run's events; a caller may name one to come.
         self.seq = min(self.seq, last) if events or not status.terminal else last
         self._behind = len(events) == PAGE
         if status.terminal:

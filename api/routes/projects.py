@@ -97,7 +97,7 @@ async def rename_project(
     responses=errors("project_not_found", "project_admin_needed", "invalid_parameters"),
 )
 async def delete_project(project_id: UUID, caller: Writer, resources: ResourcesNow, by: DoerNow) -> None:
-    """Put a project away: nobody can work in it any more. What it holds stays for its retention."""
+    """Put a project away: nobody can work in it any more. What it holds is kept."""
     await resources.database.write(projects.delete_project, by, caller.person(), project_id)
     _forget(resources)
 

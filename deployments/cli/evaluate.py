@@ -1,15 +1,19 @@
 """`millrace evaluate`: how well a version of a program answers its examples."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.cli.fate import say_end
 from deployments.cli.programs import AsJson, Name, asked
+from runtime.errors import MillraceError
 
 if TYPE_CHECKING:
     from contracts.runs import Run
     from deployments.cli.client import Api
+
+MOST_FAILURES = 5
 
 
 def evaluate(  # noqa: PLR0913  each is an option
@@ -53,25 +57,56 @@ def evaluate(  # noqa: PLR0913  each is an option
         if as_json:
             say_json(found)
         else:
-            usd = "an unknown price" if found["usd"] is None else f"{found['usd']} USD"
-            seconds = "an unknown time" if found["seconds"] is None else f"{found['seconds']} s"
-            say(f"{found['calls']} calls on {found['examples']} examples: {usd}, {seconds}")
+            say(f"{found['examples']} examples: {in_words(found)}")
         return
-    run = asked(lambda api: followed(api, "evaluation", params))
-    say_end(run, show, as_json=as_json)
+    run = asked(lambda api: followed(api, "evaluation", params, estimate="/evaluations/estimate"))
+    say_end(run, show_all, as_json=as_json)
 
 
-async def followed(api: "Api", pipeline: str, params: dict[str, Any]) -> "Run":
-    """Start a run, tell how far it is, and return it after its end."""
+async def followed(api: "Api", pipeline: str, params: dict[str, Any], estimate: str | None = None) -> "Run":
+    """Start a run, tell how far it is, and return it after its end.
+
+    Args:
+        api: to ask.
+        pipeline: of the run.
+        params: of the run.
+        estimate: where the API says what it will take, which is told first.
+    """
     from deployments.cli.console import err, say
     from deployments.cli.telling import Telling
 
+    if estimate is not None:
+        # What cannot be estimated cannot be run either: the run says why.
+        with suppress(MillraceError):
+            say(f"about {in_words(await api.post(estimate, params))}", err())
     started = await api.start_run(pipeline, params)
     say(f"run {started.id}", err())
     with Telling(err(), err()) as telling:
         async for event in api.events(started.id):
             telling.tell(event)
     return await api.run(started.id)
+
+
+def in_words(estimate: dict[str, Any]) -> str:
+    """Return what work will take, by what such calls took lately."""
+    usd = "an unknown price" if estimate["usd"] is None else f"{estimate['usd']} USD"
+    seconds = "an unknown time" if estimate["seconds"] is None else f"{estimate['seconds']} s"
+    return f"{estimate['calls']} calls, {usd}, {seconds}"
+
+
+def show_all(result: dict[str, Any]) -> None:
+    """Print scores, and why there is no answer to some examples."""
+    from deployments.cli.console import say
+
+    show(result)
+    if not any(one["failures"] for one in result["scores"]):
+        return
+    path = f"/evaluations/{result['evaluation_id']}/results"
+    failed = asked(lambda api: api.get(path, failed=True, limit=MOST_FAILURES))
+    for one in failed["items"]:
+        say(f"example {one['example_id']}: {one['error']['message']} ({one['error']['code']})")
+    if failed["next_cursor"]:
+        say(f"The others: GET /api/v1{path}?failed=true")
 
 
 def show(result: dict[str, Any]) -> None:

@@ -102,4 +102,5 @@ async def said(api: "Api", run: "Run", program: str, version: int, recommendatio
         share = f"{serving['canary_percent']:g} %"
         watch = f"`millrace programs canary {program}`"
         return [f"Version {version} is the canary and answers {share}: {watch}", f"Why: {show}"]
-    return [f"Version {version}: {run.result['outcome']}. {run.result['reason']}", f"Why: {show}"]
+    reasons = [] if run.result["recommendation_id"] is None else [f"Why: {show}"]
+    return [f"Version {version}: {run.result['outcome']}. {run.result['reason']}", *reasons]

@@ -81,7 +81,7 @@ def optimize(  # noqa: PLR0913  each is an option
         else:
             show_estimate(found)
         return
-    run = asked(lambda api: followed(api, "optimize", params))
+    run = asked(lambda api: followed(api, "optimize", params, estimate="/optimizations/estimate"))
     say_outcome(run, show_result, plot=plot, as_json=as_json)
 
 

@@ -1,5 +1,6 @@
 """A program that learns, through the real stack: examples in, measured, judged by people."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -225,6 +226,7 @@ def test_the_command_line_optimizes_with_a_table_at_the_end(taught: Stack, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert re.search(r"^about \d+ calls, ", done.stderr, re.MULTILINE)
     assert "labeled" in done.stdout
     assert "On the test split" in done.stdout
     assert "is stored as candidate" in done.stdout

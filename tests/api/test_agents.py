@@ -250,7 +250,8 @@ async def test_a_guest_calls_no_other_agent_of_the_owner_in(town: Town):
         share = {"project_id": project, "access": "write"}
         await uma.call("PUT", f"/chats/{each}/shares", json=share)
     said = await otto.post(f"/chats/{chat}/messages", {"content": "Hi"}, project)
-    assert said.json()["run"]["agent_id"] == open_
+    run = (await uma.get(f"/runs/{said.json()['run']['id']}")).json()
+    assert run["agent_id"] == open_
     for each in (chat, plain):
         body = {"content": "Hi", "options": {"agent_id": hidden}}
         refused = await otto.post(f"/chats/{each}/messages", body, project)

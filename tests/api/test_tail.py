@@ -119,7 +119,7 @@ async def test_a_place_ahead_of_the_log_is_taken_back(tail: EventTail, store: Da
 async def test_a_run_whose_events_were_cleared_away_still_ends(
     tail: EventTail, store: Database, run_id: UUID
 ):
-    """Retention takes events, not runs."""
+    """By whoever cleans the database up."""
     await succeed(store, await begin(store))
     await store.write(lambda session: session.execute(text("DELETE FROM run_events")))
 

@@ -61,7 +61,7 @@ async def told(api: RecordedApi, **changes: Any) -> str:
 
 
 async def test_a_candidate_that_became_a_canary_is_said_to_answer():
-    result = {"outcome": "applied", "reason": "Low risk."}
+    result = {"outcome": "applied", "reason": "Low risk.", "recommendation_id": str(RECOMMENDATION)}
     said = await told(RecordedApi(RunStatus.SUCCEEDED, canary=2, result=result))
     assert "Version 2 is the canary and answers 10 %: `millrace programs canary support.sort`" in said
     assert f"millrace recommendations show {RECOMMENDATION}" in said
@@ -77,7 +77,10 @@ async def test_a_candidate_that_waits_for_a_person_names_the_command_that_decide
     ("api", "expected"),
     [
         (
-            RecordedApi(RunStatus.SUCCEEDED, result={"outcome": "refused", "reason": "It is no better."}),
+            RecordedApi(
+                RunStatus.SUCCEEDED,
+                result={"outcome": "refused", "reason": "It is no better.", "recommendation_id": None},
+            ),
             "Version 2: refused. It is no better.",
         ),
         (
