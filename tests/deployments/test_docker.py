@@ -157,6 +157,13 @@ def test_services_wait_for_what_they_need():
     assert {service["build"]["target"] for service in OURS.values()} == set(TARGETS)
 
 
+def test_only_workers_are_given_the_keys_of_providers():
+    given = {name: [each["path"] for each in service["env_file"]] for name, service in OURS.items()}
+
+    for name, files in given.items():
+        assert files == ["../.env", *(["../.env.workers"] if name.startswith("worker-") else [])]
+
+
 def test_secrets_are_given_and_never_written_down():
     text = (ROOT / "docker" / "compose.yaml").read_text()
     passwords = re.findall(r"PASSWORD: (\S.*)$", text, re.MULTILINE)
