@@ -44,8 +44,13 @@ _STATE = TypeAdapter(dict[str, _PredictorState])
 SIGNATURE = TypeAdapter(Signature)
 
 
-def checked_state(state: Any, signature: Signature) -> State:
+def checked_state(state: Any, signature: Signature, *, values: bool = True) -> State:
     """Return a state as plain JSON in which nothing stands that the program does not know.
+
+    Args:
+        state: of a program.
+        signature: what it must fit.
+        values: whether the values in demos are held against their fields as well.
 
     Raises:
         BadInput: `bad_program_state`, naming each place and what is wrong there.
@@ -65,6 +70,7 @@ def checked_state(state: Any, signature: Signature) -> State:
     problems += [f"{name}: is missing" for name in signature if name not in parsed]
     for name, predictor in parsed.items():
         problems += _misfits(name, predictor, signature.get(name, []))
+        problems += _misvalued(name, predictor, signature.get(name, [])) if values else []
     if problems:
         raise _bad(problems)
     return {name: predictor.model_dump() for name, predictor in parsed.items()}
@@ -151,15 +157,21 @@ def _misfits(name: str, predictor: _PredictorState, fields: list[FieldShape]) ->
             problems.append(f"{name}.demos.{number}: the program has no field {', '.join(strange)}")
         if fields and not set(demo) & known:
             problems.append(f"{name}.demos.{number}: none of the program's fields is in it")
+    return problems
+
+
+def _misvalued(name: str, predictor: _PredictorState, fields: list[FieldShape]) -> list[str]:
+    marks = DEMO_MARKS - {field.name for field in fields}
+    problems = []
+    for number, demo in enumerate(predictor.demos):
+        at = f"{name}.demos.{number}"
         problems += [
-            f"{name}.demos.{number}.{mark}: must be true or false"
-            for mark in sorted(DEMO_MARKS - known & set(demo))
+            f"{at}.{mark}: must be true or false"
+            for mark in sorted(marks & set(demo))
             if not isinstance(demo[mark], bool)
         ]
-        values = (
-            misfit(demo.get(field.name), field, f"{name}.demos.{number}.{field.name}") for field in fields
-        )
-        problems += [problem for problem in values if problem]
+        found = (misfit(demo.get(field.name), field, f"{at}.{field.name}") for field in fields)
+        problems += [problem for problem in found if problem]
     return problems
 
 
