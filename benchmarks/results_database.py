@@ -54,10 +54,12 @@ def results_database(kind: DatabaseKind, children: Children) -> Iterator[str]:
 
 def _start_mariadb(children: Children, folder: Path, port: int) -> subprocess.Popen[bytes]:
     user = ["--user=mysql"] if os.geteuid() == 0 else []
-    if user:
-        shutil.chown(folder, "mysql")
-    data = f"--datadir={folder / 'data'}"
-    install = [_program("mariadb-install-db"), "--no-defaults", data, "--skip-test-db", *user]
+    # A server that starts deletes what others have of tables in the folder for temporary files.
+    (folder / "tmp").mkdir()
+    for each in (folder, folder / "tmp") if user else ():
+        shutil.chown(each, "mysql")
+    data = [f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'tmp'}"]
+    install = [_program("mariadb-install-db"), "--no-defaults", *data, "--skip-test-db", *user]
     done = subprocess.run(install, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"mariadb-install-db failed:\n{done.stdout[-1000:]}\n{done.stderr[-1000:]}")
@@ -70,7 +72,7 @@ def _start_mariadb(children: Children, folder: Path, port: int) -> subprocess.Po
         "mariadbd",
         _program("mariadbd"),
         "--no-defaults",
-        data,
+        *data,
         f"--socket={folder / 's'}",
         f"--pid-file={folder / 'pid'}",
         f"--init-file={folder / 'init.sql'}",
