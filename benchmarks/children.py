@@ -31,7 +31,12 @@ class Children:
     started: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     def start(
-        self, name: str, *command: str, environment: Mapping[str, str] | None = None, output: Any = None
+        self,
+        name: str,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        output: Any = None,
+        orders: Any = None,
     ) -> subprocess.Popen[bytes]:
         """Start a process in a session of its own, so that Ctrl-C reaches us alone.
 
@@ -40,6 +45,7 @@ class Children:
             command: a program and its arguments; `python` stands for this interpreter.
             environment: added to what is left of ours without `FOREIGN`.
             output: where its stdout goes, by default to the log.
+            orders: where its stdin comes from, by default nowhere.
         """
         program = [sys.executable if word == "python" else word for word in command]
         with self.log(name).open("ab") as log:
@@ -47,7 +53,7 @@ class Children:
                 program,
                 cwd=self.folder,
                 env={**clean_environment(), **(environment or {})},
-                stdin=subprocess.DEVNULL,
+                stdin=orders or subprocess.DEVNULL,
                 stdout=output or log,
                 stderr=log,
                 start_new_session=True,

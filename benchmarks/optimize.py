@@ -57,19 +57,11 @@ def measure(options: Options, report: Report) -> None:
 
 def compare(report: Report, kept: Children, url: str, ways: dict[str, list[str]], rounds: int) -> None:
     """Run each way some rounds, and hold the durable ones against the plain one."""
-    told: dict[str, dict[str, Any]] = {}
-    for name, way in ways.items():
-        report.say(f"{name}: {rounds} rounds and one to warm up ...")
-        forget(url)
-        process = start(kept, name, *way, "--rounds", str(rounds + 1))
-        out, _ = process.communicate(timeout=WAIT_SECONDS)
-        lines = [json.loads(line) for line in out.splitlines()]
-        if len(lines) != rounds + 1:
-            raise RuntimeError(f"{name} ended early:\n{kept.log(name).read_text(encoding='utf-8')[-3000:]}")
-        times = [line["ms"] for line in lines[1:]]
+    told = {}
+    for name, (calls, lines) in in_turns(report, kept, url, ways, rounds).items():
         told[name] = {
-            "ms": summary(times),
-            "calls": answered(url) // (rounds + 1),
+            "ms": summary([line["ms"] for line in lines]),
+            "calls": calls,
             "score": lines[-1]["score"],
             "hash": lines[-1]["hash"],
         }
@@ -90,6 +82,44 @@ def compare(report: Report, kept: Children, url: str, ways: dict[str, list[str]]
     report.bar("added_total", max(one["added_total"] for one in ours) * 100, "<= 10", "%")
     worst = max(abs(one["score"] - base["score"]) for one in ours)
     report.bar("difference_of_scores", worst, "<= 0", "points")
+
+
+def in_turns(
+    report: Report, kept: Children, url: str, ways: dict[str, list[str]], rounds: int
+) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+    """Run the ways in turns, and return the calls of a round of each and what its rounds told.
+
+    One after the other they would be measured minutes apart, and the machine's speed changes by as much as
+    they differ.
+    """
+    report.say(f"{', '.join(ways)}: {rounds} rounds in turns and one to warm up ...")
+    told = ["--rounds", str(rounds + 1), "--ordered"]
+    processes = {name: start(kept, name, *way, *told, orders=subprocess.PIPE) for name, way in ways.items()}
+    found: dict[str, tuple[int, list[dict[str, Any]]]] = {name: (0, []) for name in ways}
+    for number in range(rounds + 1):
+        for name, process in processes.items():
+            forget(url)
+            line = one_round(process)
+            if not line:
+                log = kept.log(name).read_text(encoding="utf-8")
+                raise RuntimeError(f"{name} ended early:\n{log[-3000:]}")
+            _, lines = found[name]
+            found[name] = (answered(url), [*lines, json.loads(line)] if number else lines)
+    for process in processes.values():
+        process.communicate(timeout=WAIT_SECONDS)
+    return found
+
+
+def one_round(process: subprocess.Popen[bytes]) -> bytes:
+    """Let a process run its next round, and return the line that it tells; nothing where it has ended."""
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the process takes no orders")
+    try:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return b""
+    return process.stdout.readline()
 
 
 def killed_at_half(report: Report, kept: Children, url: str, name: str, way: list[str]) -> int:
@@ -122,10 +152,10 @@ def tell_repeated(report: Report, repeated: dict[str, int]) -> None:
     report.bar("repeated_after_kill", max(ours, default=None), "<= 4", "calls")
 
 
-def start(kept: Children, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(kept: Children, name: str, *arguments: str, orders: Any = None) -> subprocess.Popen[bytes]:
     """Start an optimizer as a process."""
     module = "benchmarks.peers.optimizer_runs"
-    return kept.start(name, "python", "-m", module, *arguments, output=subprocess.PIPE)
+    return kept.start(name, "python", "-m", module, *arguments, output=subprocess.PIPE, orders=orders)
 
 
 def start_endpoint(kept: Children) -> str:

@@ -7,6 +7,8 @@ from the call of the optimizer to its program, without imports; model calls; the
 import argparse
 import asyncio
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -34,6 +36,15 @@ THREADS = 4
 CHOICE = BootstrapRandomSearch(candidates=4, bootstrapped=4, labeled=8)
 
 
+def at_once() -> None:
+    """Wait for nothing before a round."""
+
+
+def ordered() -> None:
+    """Wait for a line on stdin before a round: the ways that are compared take turns."""
+    sys.stdin.readline()
+
+
 def say(began: float, calls: int, state: Any, score: float | None) -> None:
     """Print what a round came to."""
     told = {
@@ -45,7 +56,7 @@ def say(began: float, calls: int, state: Any, score: float | None) -> None:
     print(json.dumps(told), flush=True)
 
 
-def plain(url: str, rounds: int, engine: str = "auto") -> None:
+def plain(url: str, rounds: int, engine: str = "auto", turn: Callable[[], None] = at_once) -> None:
     """Run it as DSPy is used without Millrace: its own client, or LiteLLM by DSPy's engine; its cache off."""
     kind = PROGRAMS[NAME]
     if engine == "litellm":
@@ -59,6 +70,7 @@ def plain(url: str, rounds: int, engine: str = "auto") -> None:
         return float(prediction.label == example.label)
 
     for _ in range(rounds):
+        turn()
         program = kind.build()
         lesson = Lesson(
             program=program,
@@ -78,10 +90,13 @@ def plain(url: str, rounds: int, engine: str = "auto") -> None:
         say(began, 0, state, max(scores) / 100)
 
 
-async def durable(database_url: str, providers: Path, rounds: int, *, resume: bool) -> None:
+async def durable(
+    database_url: str, providers: Path, rounds: int, *, resume: bool, turn: Callable[[], None] = at_once
+) -> None:
     """Run it as the step of the pipeline `optimize` does: ledger, caps, events, cancellation."""
     database = open_database(DatabaseSettings(database_url=SecretStr(database_url)))
     for _ in range(rounds):
+        await asyncio.to_thread(turn)
         if resume:
             await database.write(reap_workers, [DOOMED])
         else:
@@ -113,13 +128,13 @@ def main() -> None:
     parser.add_argument("--providers", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--ordered", action="store_true")
     told = parser.parse_args()
-    if told.how == "plain":
-        plain(told.url, told.rounds)
-    elif told.how == "litellm":
-        plain(told.url, told.rounds, engine="litellm")
+    turn = ordered if told.ordered else at_once
+    if told.how == "durable":
+        asyncio.run(durable(told.database, told.providers, told.rounds, resume=told.resume, turn=turn))
     else:
-        asyncio.run(durable(told.database, told.providers, told.rounds, resume=told.resume))
+        plain(told.url, told.rounds, "litellm" if told.how == "litellm" else "auto", turn)
 
 
 if __name__ == "__main__":
