@@ -74,6 +74,25 @@ async def learn(choice: Optimizer, ledger: NotebookLedger, calls: int | None = N
         )
 
 
+async def learn_of(
+    choice: Optimizer,
+    program: str,
+    train: list[Example],
+    validation: list[Example],
+    ledger: NotebookLedger,
+    metric: str,
+) -> Taught:
+    """Run an optimizer on another program, as a step would."""
+    with recorded_under(StepCalls(ledger, "improve")):
+        return await taught(
+            *(choice, program, state_of(build(program)), train, validation),
+            metric=metric,
+            caps=Caps(hard=True),
+            seed=0,
+            threads=2,
+        )
+
+
 async def accuracy(run: Run, state: dict | None, examples: Sequence[Example] = TEST) -> float:
     """The share of examples that a state sorts right."""
     program = build(NAME) if state is None else with_state(build(NAME), state)
@@ -196,14 +215,7 @@ async def test_programs_that_take_more_than_texts_learn_from_stored_examples():
         for number in range(6)
     ]
     for choice in (Labeled(demos=2), Bootstrap(bootstrapped=1, labeled=2)):
-        with recorded_under(StepCalls(NotebookLedger(), "improve")):
-            found = await taught(
-                *(choice, "analysis.report", state_of(build("analysis.report")), examples[:4], examples[4:]),
-                metric="f1",
-                caps=Caps(hard=True),
-                seed=0,
-                threads=2,
-            )
+        found = await learn_of(choice, "analysis.report", examples[:4], examples[4:], NotebookLedger(), "f1")
         assert found.state is not None
         demos = found.state["write"]["demos"]
         assert demos
@@ -235,14 +247,7 @@ def talk(number: int) -> Example:
 async def test_a_judge_scores_chats_with_a_history_inside_every_optimizer(run: Run, choice: Optimizer):
     """And what it makes answers a chat that has one."""
     examples, ledger = [talk(number) for number in range(8)], NotebookLedger()
-    with recorded_under(StepCalls(ledger, "improve")):
-        found = await taught(
-            *(choice, "chat.direct", state_of(build("chat.direct")), examples[:5], examples[5:]),
-            metric="semantic_f1",
-            caps=Caps(hard=True),
-            seed=0,
-            threads=2,
-        )
+    found = await learn_of(choice, "chat.direct", examples[:5], examples[5:], ledger, "semantic_f1")
     assert found.state is not None
     judged = sum(row.call.role == "judge" for row in ledger.rows.values())
     assert (judged > 0) == (choice.name != "labeled")
@@ -257,15 +262,9 @@ async def test_examples_of_a_chat_are_demos_with_their_history_and_their_context
     history = [{"author": "user", "content": "Hello."}, {"author": "assistant", "content": "Good day."}]
     asked = {"message": "How long is a lease?", "history": history, "context": "A lease lasts 15 s."}
     change = {"inputs": asked, "expected": {"answer": "15 s."}, "program": "chat.direct"}
-    with recorded_under(StepCalls(NotebookLedger(), "improve")):
-        found = await taught(
-            *(Labeled(demos=1), "chat.direct", state_of(build("chat.direct"))),
-            *([TRAIN[0].model_copy(update=change)], []),
-            metric="f1",
-            caps=Caps(hard=True),
-            seed=0,
-            threads=2,
-        )
+    found = await learn_of(
+        Labeled(demos=1), "chat.direct", [TRAIN[0].model_copy(update=change)], [], NotebookLedger(), "f1"
+    )
     assert found.state is not None
     (demo,) = found.state["respond"]["demos"]
     assert (demo["context"], demo["answer"]) == ("A lease lasts 15 s.", "15 s.")
