@@ -11,6 +11,7 @@ import json
 import subprocess
 import time
 from contextlib import ExitStack
+from threading import Timer
 from typing import Any
 
 import httpx
@@ -111,15 +112,22 @@ def in_turns(
 
 
 def one_round(process: subprocess.Popen[bytes]) -> bytes:
-    """Let a process run its next round, and return the line that it tells; nothing where it has ended."""
+    """Let a process run its next round, and return the line that it tells; nothing where it has ended.
+
+    One that takes longer than it may is ended.
+    """
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process takes no orders")
+    late = Timer(WAIT_SECONDS, process.kill)
+    late.start()
     try:
         process.stdin.write(b"\n")
         process.stdin.flush()
+        return process.stdout.readline()
     except BrokenPipeError:
         return b""
-    return process.stdout.readline()
+    finally:
+        late.cancel()
 
 
 def killed_at_half(report: Report, kept: Children, url: str, name: str, way: list[str]) -> int:

@@ -19,7 +19,7 @@ from flows.learning.material import examples_of, measured_with, refuse_unknown, 
 from flows.learning.metrics import tried
 from flows.learning.optimizers import refuse_missing
 from flows.learning.proving import Plan, decide
-from flows.learning.racing import racers
+from flows.learning.racing import Racer, racers
 from flows.learning.teaching import Taught, taught
 from flows.policies import OPTIMIZER, STORE
 from runtime.errors import MillraceError
@@ -30,11 +30,12 @@ TOLD_SECONDS = 1.0
 @pipeline(OPTIMIZE)
 async def optimize(params: OptimizeParams) -> OptimizeResult:
     """Check everything, run the optimizers, choose on the validation split, prove it on the test split."""
-    plan = await prepare(params)
+    plan, race = await prepare(params), racers(params.optimizers)
 
     async def one(number: int, choice: Optimizer) -> Taught | MillraceError:
+        racer = race[number]
         try:
-            return await improve(f"{number + 1}.{choice.name}", choice, params, plan, number)
+            return await improve(racer.key, racer, choice, params, plan)
         except MillraceError as error:
             # The others of the race go on; alone, it is the run that failed.
             if len(params.optimizers) == 1:
@@ -96,17 +97,16 @@ def shares(params: OptimizeParams, estimate: OptimizationEstimate, began: dateti
 @step(OPTIMIZER, key="place")
 async def improve(
     place: str,  # noqa: ARG001  it is the key
+    racer: Racer,
     choice: Optimizer,
     params: OptimizeParams,
     plan: Plan,
-    number: int,
 ) -> Taught:
     """Run one optimizer to its end or to its caps, and tell how far it is."""
     # A try of its own: calls that the ledger answers count again, so a repeated try ends at the same call.
-    limits = plan.shares[number]
+    limits = plan.shares[racer.place - 1]
     caps = Caps(usd=limits.usd, calls=limits.calls, until=limits.until, hard=True)
-    racer = racers(params.optimizers)[number]
-    telling = asyncio.create_task(tell_calls(caps, plan.expected[number], racer.name))
+    telling = asyncio.create_task(tell_calls(caps, plan.expected[racer.place - 1], racer.name))
     try:
         return await taught(
             choice,

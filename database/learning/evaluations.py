@@ -189,10 +189,12 @@ async def step_costs(
     return {step: (cost, float(latency or 0)) for step, cost, latency in await session.execute(query)}
 
 
-async def finished_calls(session: ReadSession, run_id: UUID) -> int:
-    """Return how many calls of a run have succeeded."""
-    query = sa.select(sa.func.count()).where(_CALLS.c.run_id == run_id)
-    return (await session.scalar(query.where(_CALLS.c.status == CallStatus.SUCCEEDED))) or 0
+async def taken_by(session: ReadSession, run_id: UUID, step: str) -> tuple[int, Decimal]:
+    """Return how many calls a step of a run has made, and what they did cost in US dollars."""
+    cost = sa.func.sum(_CALLS.c.cost_usd, type_=_CALLS.c.cost_usd.type)
+    query = sa.select(sa.func.count(), cost).where(_CALLS.c.run_id == run_id, _CALLS.c.step == step)
+    calls, usd = (await session.execute(query)).one()
+    return calls, usd or Decimal(0)
 
 
 def _place(cursor: str) -> tuple[float, UUID, UUID]:

@@ -1,6 +1,7 @@
 """`millrace evaluate`: how well a version of a program answers its examples."""
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,9 +90,14 @@ async def followed(api: "Api", pipeline: str, params: dict[str, Any], estimate: 
 
 def in_words(estimate: dict[str, Any]) -> str:
     """Return what work will take, by what such calls took lately."""
-    usd = "an unknown price" if estimate["usd"] is None else f"{estimate['usd']} USD"
+    usd = "an unknown price" if estimate["usd"] is None else f"{in_usd(estimate['usd'])} USD"
     seconds = "an unknown time" if estimate["seconds"] is None else f"{estimate['seconds']} s"
     return f"{estimate['calls']} calls, {usd}, {seconds}"
+
+
+def in_usd(amount: str) -> str:
+    """Return an amount as people write it: exact, without the zeros at its end."""
+    return f"{Decimal(amount).normalize():f}"
 
 
 def show_all(result: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deployments.cli.evaluate import followed, show
+from deployments.cli.evaluate import followed, in_usd, show
 from deployments.cli.fate import say_outcome
 from deployments.cli.programs import AsJson, Name, asked
 
@@ -108,10 +108,12 @@ def show_estimate(found: dict[str, Any]) -> None:
     table = Table("part", "calls", "USD", "minutes", box=None, pad_edge=False)
     for one in [*found["parts"], {**found, "name": "all"}]:
         minutes = "unknown" if one["seconds"] is None else f"{one['seconds'] / 60:.1f}"
-        table.add_row(one["name"], str(one["calls"]), str(one["usd"] or "unknown"), minutes)
+        table.add_row(
+            one["name"], str(one["calls"]), in_usd(one["usd"]) if one["usd"] else "unknown", minutes
+        )
     out().print(table)
     counts = ", ".join(f"{number} {split}" for split, number in found["examples"].items())
-    usd = "" if found["needed_usd"] is None else f", --cap-usd {found['needed_usd']}"
+    usd = "" if found["needed_usd"] is None else f", --cap-usd {in_usd(found['needed_usd'])}"
     say(f"Examples: {counts}. The least caps: --cap-calls {found['needed_calls']}{usd}.")
 
 

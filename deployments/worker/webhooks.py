@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import httpcore
@@ -50,14 +51,20 @@ class Webhooks:
         settings = settings or WebhookSettings()
         self._database = database
         self._secret = settings.webhook_secret
+        self._outbound = Outbound(allow_private=settings.webhook_private_targets)
         self._under_way: dict[asyncio.Task[None], str] = {}
-        # One TLS context for the process: it takes longer to make than a message to send. Connections are not
-        # kept: a receiver may close one just when the next message is written to it.
-        self._pool = httpcore.AsyncConnectionPool(
+
+    @cached_property
+    def _pool(self) -> httpcore.AsyncConnectionPool:
+        """Made with the first message: the TLS context of the process takes longer to make than one to send.
+
+        Connections are not kept: a receiver may close one just when the next message is written to it.
+        """
+        return httpcore.AsyncConnectionPool(
             ssl_context=httpcore.default_ssl_context(),
             max_connections=None,
             max_keepalive_connections=0,
-            network_backend=Outbound(allow_private=settings.webhook_private_targets),
+            network_backend=self._outbound,
         )
 
     async def deliver(self) -> list[asyncio.Task[None]]:
@@ -81,8 +88,8 @@ class Webhooks:
         """Stop the tries that are under way; their messages are due again when their leases end."""
         for each in (tries := list(self._under_way)):
             each.cancel()
+        # Nothing of the pool outlives its tries: it keeps no connection.
         await asyncio.gather(*tries, return_exceptions=True)
-        await self._pool.aclose()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]

@@ -11,16 +11,16 @@ from contracts.optimization import OptimizeParams, Optimizer, OptimizeResult, Op
 from contracts.program_states import content_hash
 from contracts.programs import State, Version, VersionOrigin
 from database.engine import WriteSession
-from database.learning.evaluations import finished_calls
+from database.learning.evaluations import taken_by
 from database.learning.lineage import made_with
 from database.learning.programs import NewVersion, add_version
 from flows.durable.run import current_run
 from flows.durable.steps import step
-from flows.learning.answering import Outcome, answer_all, paid_by_step, score_all
+from flows.learning.answering import Outcome, answer_all, score_all
 from flows.learning.caps import Caps
 from flows.learning.measuring import Column, keep_measured
 from flows.learning.passing_on import pass_on
-from flows.learning.racing import BASE, racers, tell_score
+from flows.learning.racing import BASE, Racer, racers, tell_score
 from flows.learning.statistics import compared
 from flows.learning.teaching import Taught
 from flows.policies import STORE
@@ -63,16 +63,15 @@ async def decide(params: OptimizeParams, plan: Plan, found: list[Taught | Millra
 
     What a cap keeps from being measured counts as its optimizer saw it, and is stored without proof.
     """
-    caps = await left_of(plan, found)
+    race = racers(params.optimizers)
+    caps = await left_of(race, plan.whole, found)
     base_score = mean(await outcomes(params, plan, "base", plan.base.state, plan.validation, caps))
     await tell_score(BASE, base_score, len(plan.validation), 0, Decimal(0))
     reports, candidates = [], []
-    race = zip(racers(params.optimizers), params.optimizers, found, strict=True)
-    for racer, choice, one in race:
+    for racer, choice, one in zip(race, params.optimizers, found, strict=True):
         score = None
         if isinstance(one, Taught) and one.state is not None:
-            label = f"{racer.place}.{choice.name}"
-            score = mean(await outcomes(params, plan, label, one.state, plan.validation, caps))
+            score = mean(await outcomes(params, plan, racer.key, one.state, plan.validation, caps))
             await tell_score(racer, score, len(plan.validation), one.calls, one.usd)
             seen = score if score is not None else one.score or 0.0
             if content_hash(one.state) != plan.base.content_hash:
@@ -186,17 +185,19 @@ async def outcomes(
     return await score_all(params.metric, label, examples, answers, None, caps, at_once=params.at_once)
 
 
-async def left_of(plan: Plan, found: list[Taught | MillraceError]) -> Caps:
+async def left_of(race: list[Racer], whole: Caps, found: list[Taught | MillraceError]) -> Caps:
     """Return what the optimizers leave of the run's caps; what one that failed took, the ledger knows."""
-    made = sum(one.calls for one in found if isinstance(one, Taught))
-    spent = sum((one.usd for one in found if isinstance(one, Taught)), Decimal(0))
-    if any(isinstance(one, MillraceError) for one in found):
-        run = current_run()
-        paid = await paid_by_step(run)
-        spent = sum((usd or Decimal(0) for usd, _ in paid.values()), Decimal(0))
-        made = await run.read(finished_calls, run.id)
-    whole = plan.whole
-    return Caps(usd=whole.usd, calls=whole.calls, until=whole.until, made=made, spent=spent)
+    run = current_run()
+    left = Caps(usd=whole.usd, calls=whole.calls, until=whole.until)
+    for racer, one in zip(race, found, strict=True):
+        if isinstance(one, Taught):
+            calls, usd = one.calls, one.usd
+        else:
+            # Of its step alone: a run that goes on may have measured already, which counts as it is replayed.
+            calls, usd = await run.read(taken_by, run.id, f"improve[{racer.key}]")
+        left.made += calls
+        left.spent += usd
+    return left
 
 
 def reported(choice: Optimizer, one: Taught | MillraceError, score: float | None) -> OptimizerReport:

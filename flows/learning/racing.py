@@ -19,6 +19,11 @@ class Racer:
     optimizer: str | None
     name: str
 
+    @property
+    def key(self) -> str:
+        """What its step and its answers are recorded under, the same in every attempt."""
+        return f"{self.place}.{self.optimizer}"
+
     def told(self) -> dict[str, object]:
         """Return what an event tells of whom it is about."""
         return {"place": self.place, "racer": self.name, "optimizer": self.optimizer}

@@ -13,12 +13,12 @@ from database.journal.calls import commit_call, reserve_call
 from database.learning.evaluations import (
     begin_evaluation,
     end_evaluation,
-    finished_calls,
     get_evaluation,
     keep_results,
     list_evaluations,
     list_results,
     step_costs,
+    taken_by,
 )
 from database.learning.examples import import_examples
 from runtime.errors import BadInput, NotFound
@@ -108,5 +108,6 @@ async def test_an_estimate_takes_what_such_calls_took_lately(database):
     known = await read(database, estimated, "local", params)
     assert (known.usd, known.seconds) == (Decimal("0.2"), 2.5)
     assert await read(database, step_costs, run.id) == {"answer#1": (Decimal("0.02"), 500.0)}
-    assert await read(database, finished_calls, run.id) == 1
+    assert await read(database, taken_by, run.id, "answer#1") == (1, Decimal("0.02"))
+    assert await read(database, taken_by, run.id, "answer#2") == (0, Decimal(0))
     assert (await read(database, estimated, "eve", params)).examples == 0

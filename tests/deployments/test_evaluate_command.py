@@ -64,5 +64,7 @@ def test_nobody_is_asked_where_nothing_failed(
 def test_an_estimate_says_what_nobody_knows():
     known = {"calls": 12, "usd": "0.02", "seconds": 3.5}
     assert evaluate.in_words(known) == "12 calls, 0.02 USD, 3.5 s"
+    free = {"calls": 12, "usd": "0E-10", "seconds": 3.5}
+    assert evaluate.in_words(free) == "12 calls, 0 USD, 3.5 s"
     unknown = {"calls": 12, "usd": None, "seconds": None}
     assert evaluate.in_words(unknown) == "12 calls, an unknown price, an unknown time"

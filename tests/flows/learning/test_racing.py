@@ -2,20 +2,26 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 from contracts.optimization import Bootstrap, Gepa
 from contracts.runs import EventKind
 from database.engine import Database
+from database.journal.calls import commit_call, reserve_call
 from database.queue.events import events_of_kind
 from database.queue.leases import claim_runs
 from database.queue.reaper import reap_workers
 from flows.durable.event_log import EventLog
 from flows.durable.run import Run, enter_run
 from flows.durable.versions import Versions
+from flows.learning.caps import Caps
+from flows.learning.proving import left_of
 from flows.learning.racing import BASE, racers, tell_score
+from flows.learning.teaching import Taught
 from llm.door import Door
-from tests.fixtures.made_runs import accepted
+from runtime.errors import MillraceError
+from tests.fixtures.made_runs import ANSWER, CALL, accepted
 
 RACE = racers([Bootstrap(), Gepa(), Bootstrap(labeled=2), Bootstrap(labeled=4)])
 
@@ -57,6 +63,23 @@ async def test_what_a_cap_kept_from_being_measured_has_no_score(database: Databa
     async with attempt(database) as run:
         await tell_score(BASE, None, 20, 0, Decimal(0))
     assert await told(run) == []
+
+
+async def test_what_a_failed_racer_took_is_counted_and_what_was_measured_before_a_kill_is_not(
+    database: Database,
+):
+    """It is replayed, and counts then: counted twice, a run that goes on would stop before its cap."""
+    await accepted(database)
+    async with attempt(database) as run:
+        for number, step in enumerate(("improve[2.gepa]", "improve[2.gepa]", "answer[base.1]")):
+            call = replace(CALL, step=step, fingerprint=str(number) * 64)
+            await database.write(reserve_call, run.id, run.attempt, call)
+            await database.write(commit_call, run.id, run.attempt, call, ANSWER, [])
+        failed = MillraceError("It failed.", "model_down")
+        taught = Taught(state=None, calls=7, usd=Decimal("0.5"), stopped=None)
+        left = await left_of(RACE[:2], Caps(usd=Decimal(1), calls=20), [taught, failed])
+    assert (left.calls, left.made) == (20, 9)
+    assert (left.usd, left.spent) == (Decimal(1), Decimal("0.5") + 2 * ANSWER.cost_usd)
 
 
 @asynccontextmanager
